@@ -1,0 +1,48 @@
+"""Resolve pyproject.toml into the hash-pinned lock files (`make lock`).
+
+requirements.lock             every package but torch's CUDA libraries; torch is listed with the hashes of both its builds
+requirements/build.lock       pip and setuptools: installed first, so that source packages build without fetching anything
+requirements/torch-cpu.lock   the CPU build of torch, taken where the package index offers it
+requirements/torch-cuda.lock  torch's CUDA libraries, taken with the ordinary Linux build
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CUDA = ("nvidia-", "cuda-", "triton")
+# SHA-256 of torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl; the resolver sees only the ordinary builds.
+TORCH_CPU = "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
+HEADER = "# Made by `make lock` from pyproject.toml; install with `pip install --require-hashes --no-deps -r`.\n"
+
+
+def resolve(*arguments: str, stdin: str = "") -> list[str]:
+    """Pinned requirements with hashes, one string each, for every platform and every Python from 3.11."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
+    command += ["--generate-hashes", "--no-annotate", "--no-header", *arguments]
+    done = subprocess.run(command, cwd=ROOT, input=stdin, check=True, capture_output=True, text=True)
+    return re.split(r"\n(?=[a-z0-9])", done.stdout.strip())
+
+
+def write(name: str, requirements: list[str]) -> None:
+    (ROOT / name).write_text(HEADER + "\n".join(requirements) + "\n")
+
+
+def main() -> None:
+    everything = resolve("--extra", "dev", "pyproject.toml")
+    cuda = [r for r in everything if r.startswith(CUDA)]
+    rest = [r for r in everything if r not in cuda]
+    torch = next(r for r in rest if r.startswith("torch=="))
+    rest[rest.index(torch)] = f"{torch} \\\n    --hash=sha256:{TORCH_CPU}"
+    version = torch.split()[0]
+    setuptools = next(r for r in rest if r.startswith("setuptools==")).split()[0]
+    write("requirements.lock", rest)
+    write("requirements/build.lock", resolve("-", stdin=f"pip\n{setuptools}\nwheel\n"))
+    write("requirements/torch-cpu.lock", [f"{version}+cpu \\\n    --hash=sha256:{TORCH_CPU}"])
+    write("requirements/torch-cuda.lock", cuda)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The preprocessing contract: how an image becomes the network's input, as numbers in one file.
+
+`prepare` writes it, `export` completes it, and `prepare`, `evaluate` and the service apply it through the same
+functions, so training and serving cannot drift apart. NumPy and Pillow only: no torch.
+"""
+
+import io
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from waymark.errors import WaymarkError
+
+SCHEMA = 1
+Box = tuple[int, int, int, int]
+
+
+class ImageError(WaymarkError):
+    """Bytes that do not decode to an image."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    dataset: str
+    class_names: tuple[str, ...]  # index = label
+    image_size: int  # side of the network's square input, px
+    crop_margin: float  # context kept around the region of interest, in box sizes a side
+    mean: tuple[float, float, float]  # of each channel over the training images, in [0, 1]
+    std: tuple[float, float, float]
+    temperature: float = 1.0  # logits are divided by it before the softmax; fitted on val by `export`
+    weights_sha256: str = ""  # of models/model.safetensors
+    onnx_sha256: str = ""  # of models/model.onnx
+    schema: int = SCHEMA
+
+    def image(self, image: Image.Image, roi: Box | None = None) -> NDArray[np.uint8]:
+        """Cut `image` (RGB) around `roi` and resize it to (S, S, 3) uint8.
+
+        `roi` is x1, y1, x2, y2 in pixels with the last column and row included; without it the whole image is used.
+        The cut is a square around the box's centre, as far as the image reaches.
+        """
+        box = (0.0, 0.0, float(image.width), float(image.height)) if roi is None else self._box(image, roi)
+        resized = image.resize((self.image_size, self.image_size), Image.Resampling.BILINEAR, box=box)
+        return np.asarray(resized)
+
+    def _box(self, image: Image.Image, roi: Box) -> tuple[float, float, float, float]:
+        x1, y1, x2, y2 = roi
+        half = max(x2 + 1 - x1, y2 + 1 - y1) * (0.5 + self.crop_margin)
+        x, y = (x1 + x2 + 1) / 2, (y1 + y2 + 1) / 2
+        return (max(x - half, 0.0), max(y - half, 0.0), min(x + half, image.width), min(y + half, image.height))
+
+    def normalise(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, S, S, 3) uint8 to the network's input: (N, 3, S, S) float32, zero mean and unit spread a channel."""
+        scale = np.float32(255) * np.asarray(self.std, np.float32)
+        offset = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
+        return np.ascontiguousarray((images / scale - offset).transpose(0, 3, 1, 2), np.float32)
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Calibrated class probabilities, (N, classes), each row summing to 1."""
+        scaled = logits.astype(np.float64) / self.temperature
+        exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+    def completed(self, *, temperature: float, weights_sha256: str, onnx_sha256: str) -> "Contract":
+        return replace(self, temperature=temperature, weights_sha256=weights_sha256, onnx_sha256=onnx_sha256)
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Contract:
+    """Read a contract that this version understands; WaymarkError where it is missing, damaged or of another schema."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WaymarkError(f"{path}: cannot be read ({error.strerror}); `dvc repro` makes it") from None
+    except ValueError as error:
+        raise WaymarkError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        found = document.get("schema") if isinstance(document, dict) else None
+        raise WaymarkError(f"{path}: contract schema {found!r}, this version reads {SCHEMA}; run `dvc repro` again")
+    known = {field.name for field in fields(Contract)}
+    if wrong := sorted(known ^ document.keys()):
+        raise WaymarkError(f"{path}: missing or unknown keys: {', '.join(wrong)}")
+    lists: dict[str, Any] = {key: tuple(document[key]) for key in ("class_names", "mean", "std")}
+    return Contract(**document | lists)
+
+
+def decode(data: bytes) -> Image.Image:
+    """Decode an image to RGB.
+
+    EXIF rotation is applied. One-channel images become grey RGB, palettes and CMYK are converted, alpha is laid over
+    black, 16-bit samples keep their upper eight bits. Raises ImageError for anything that does not decode whole.
+    """
+    if not data:
+        raise ImageError("zero bytes")
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            opened.load()
+            image = ImageOps.exif_transpose(opened)
+    except UnidentifiedImageError:
+        raise ImageError("not an image of a known format") from None
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ImageError(f"does not decode ({error})") from None
+    if image.mode.startswith("I"):
+        upper = np.asarray(image).astype(np.int64).clip(0, 65535) >> 8
+        return Image.fromarray(upper.astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba).convert("RGB")
+    return image.convert("RGB")

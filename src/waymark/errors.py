@@ -1,0 +1,27 @@
+"""Errors that a person must act on, and how a command ends when one is raised."""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+
+
+class WaymarkError(Exception):
+    """One sentence for the person who must act: what was wrong, where, what was expected, what to do."""
+
+
+def exit_with_sentence(command: Callable[[], int | None]) -> Callable[[], None]:
+    """Wrap a command's entry point: a WaymarkError is printed without a traceback and ends with exit code 1."""
+
+    @functools.wraps(command)
+    def run() -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        try:
+            code = command()
+        except WaymarkError as error:
+            sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            sys.exit(130)
+        sys.exit(code or 0)
+
+    return run

@@ -1,0 +1,97 @@
+"""Every knob of params.yaml as one typed, range-checked, frozen object.
+
+The comments in params.yaml tell what each key does; here stands what it may be.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from waymark import paths
+from waymark.errors import WaymarkError
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Params(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    # data
+    dataset: Literal["rendered", "gtsrb"]
+    source: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    rendered_tracks: Annotated[int, Field(ge=4, le=200)]
+    rendered_frames: Annotated[int, Field(ge=2, le=30)]
+
+    # preparation
+    val_fraction: Annotated[float, Field(gt=0, le=0.5)]
+    image_size: Annotated[int, Field(ge=16, le=256)]
+    crop_margin: Annotated[float, Field(ge=0, le=1)]
+
+    # network and training
+    network: Annotated[str, Field(min_length=1)]
+    width: Annotated[int, Field(ge=8, le=256, multiple_of=8)]
+    epochs: Annotated[int, Field(ge=1, le=1000)]
+    batch_size: Annotated[int, Field(ge=2, le=8192)]
+    lr: Annotated[float, Field(gt=0, le=10)]
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    label_smoothing: Fraction
+    ema_decay: Fraction
+    augment_rotation: Annotated[float, Field(ge=0, le=180)]
+    augment_scale: Annotated[float, Field(ge=0, le=0.9)]
+    augment_shift: Annotated[float, Field(ge=0, le=0.5)]
+    augment_shear: Annotated[float, Field(ge=0, le=45)]
+    augment_light: Annotated[float, Field(ge=0, le=0.9)]
+    precision: Literal["auto", "32-true", "bf16-mixed"]
+    threads: Annotated[int, Field(ge=1, le=64)]
+
+    @model_validator(mode="after")
+    def _rendered_has_one_source(self) -> "Params":
+        if self.dataset == "rendered" and self.source != "auto":
+            raise ValueError(f"source: {self.source!r} does not go with dataset: rendered, which is drawn; use auto")
+        return self
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Read and check params.yaml.
+
+    Raises WaymarkError naming every key at fault, its value and what is allowed.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WaymarkError(f"{path}: cannot be read ({error.strerror}); run from the repository's root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise WaymarkError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise WaymarkError(f"{path}: expected one `key: value` a line")
+    try:
+        return Params.model_validate(document)
+    except ValidationError as error:
+        raise WaymarkError(f"{path}: " + "; ".join(_sentence(fault) for fault in error.errors())) from None
+
+
+def _sentence(fault: Any) -> str:
+    key = ".".join(map(str, fault["loc"]))
+    match fault["type"]:
+        case "extra_forbidden":
+            return f"unknown key {key!r}; known are {', '.join(Params.model_fields)}"
+        case "missing":
+            return f"key {key!r} is missing"
+        case "value_error":
+            return str(fault["ctx"]["error"])
+    reason = fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{key}: {fault['input']!r} is not allowed ({reason}){_range(key)}"
+
+
+def _range(key: str) -> str:
+    limits = {}
+    for constraint in Params.model_fields[key].metadata:
+        limits |= {k: v for k in ("ge", "gt", "le", "lt") if (v := getattr(constraint, k, None)) is not None}
+    if not limits:
+        return ""
+    low = f"[{limits['ge']}" if "ge" in limits else f"({limits['gt']}"
+    high = f"{limits['le']}]" if "le" in limits else f"{limits['lt']})"
+    return f"; allowed: {low}, {high}"

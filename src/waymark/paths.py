@@ -1,0 +1,49 @@
+"""Every path of the repository, once, relative to its root: DVC runs each stage there."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+# collect
+RAW = Path("data/raw")
+PARTIAL = Path("data/partial")  # half-finished downloads; outside RAW, which DVC empties before each run
+
+# validate
+MANIFEST = Path("data/manifest.parquet")
+VALIDATION = Path("reports/validation.json")
+DATA_DOCS = Path("reports/data_docs")
+CONTACT_SHEET = Path("reports/contact_sheet.png")
+
+# prepare
+PREPARED = Path("data/prepared")
+PREPARED_CONTRACT = PREPARED / "contract.json"
+
+# train
+WEIGHTS = Path("models/model.safetensors")
+HISTORY = Path("reports/history.csv")
+
+# export
+ONNX = Path("models/model.onnx")
+CONTRACT = Path("models/contract.json")
+EXPORT = Path("reports/export.json")
+
+# evaluate
+METRICS = Path("reports/metrics.json")
+PREDICTIONS = Path("reports/predictions.parquet")
+PLOTS = Path("reports/plots")
+MODEL_CARD = Path("reports/model_card.md")
+
+
+def raw(dataset: str) -> Path:
+    """The folder with a data set's original archives and their source.json."""
+    return RAW / dataset
+
+
+def images(split: str) -> Path:
+    """The images of `split` (train, val or test): (N, S, S, 3) uint8, to be memory-mapped."""
+    return PREPARED / f"{split}.npy"
+
+
+def rows(split: str) -> Path:
+    """One row for each image of `split`, in the same order: archive, member, label, group."""
+    return PREPARED / f"{split}.parquet"
