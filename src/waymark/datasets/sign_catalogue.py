@@ -1,47 +1,159 @@
-"""The 43 classes of GTSRB: their English names, in the order of the labels."""
+"""The 43 classes of GTSRB: their English names and their signs, as drawings.
 
-CLASS_NAMES: tuple[str, ...] = (
-    "Speed limit (20km/h)",
-    "Speed limit (30km/h)",
-    "Speed limit (50km/h)",
-    "Speed limit (60km/h)",
-    "Speed limit (70km/h)",
-    "Speed limit (80km/h)",
-    "End of speed limit (80km/h)",
-    "Speed limit (100km/h)",
-    "Speed limit (120km/h)",
-    "No passing",
-    "No passing for vehicles over 3.5 metric tons",
-    "Right-of-way at the next intersection",
-    "Priority road",
-    "Yield",
-    "Stop",
-    "No vehicles",
-    "Vehicles over 3.5 metric tons prohibited",
-    "No entry",
-    "General caution",
-    "Dangerous curve to the left",
-    "Dangerous curve to the right",
-    "Double curve",
-    "Bumpy road",
-    "Slippery road",
-    "Road narrows on the right",
-    "Road work",
-    "Traffic signals",
-    "Pedestrians",
-    "Children crossing",
-    "Bicycles crossing",
-    "Beware of ice/snow",
-    "Wild animals crossing",
-    "End of all speed and passing limits",
-    "Turn right ahead",
-    "Turn left ahead",
-    "Ahead only",
-    "Go straight or right",
-    "Go straight or left",
-    "Keep right",
-    "Keep left",
-    "Roundabout mandatory",
-    "End of no passing",
-    "End of no passing by vehicles over 3.5 metric tons",
+The signs follow the German catalogue (Katalog der Verkehrszeichen, VzKat): shape, rim, colours and pictogram of each.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from waymark.datasets import sign_pictograms as pictograms
+from waymark.datasets.canvas import SPAN, Colour, Point, arc, disc, fill, mirrored, paint, recoloured, stroke
+from waymark.datasets.sign_lettering import lettering
+from waymark.datasets.sign_pictograms import BLACK, RED, WHITE, YELLOW, Drawing
+
+BLUE: Colour = (0, 82, 160)
+GREY: Colour = (128, 130, 132)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A plate and what stands on it: a text, a pictogram, or nothing."""
+
+    name: str
+    plate: Callable[[], Drawing]
+    content: str | Callable[[], Drawing] = ""
+    mirror: bool = False
+
+
+def template(label: int, size: int = 256) -> NDArray[np.uint8]:
+    """The sign of class `label`, seen straight on, filling its square: (size, size, 4) uint8.
+
+    Red, green and blue are already multiplied by coverage, which is the fourth channel.
+    """
+    return paint(drawing(SIGNS[label]), size)
+
+
+def drawing(sign: Sign) -> Drawing:
+    """The sign's shapes, in the order in which they are painted."""
+    content = sign.content() if callable(sign.content) else _text(sign.content, sign.plate)
+    if sign.plate is _derestriction:
+        grey = recoloured(content, {BLACK: GREY, RED: GREY})
+        return (*sign.plate(), *grey, *_bars())
+    shapes = (*sign.plate(), *content)
+    return mirrored(shapes) if sign.mirror else shapes
+
+
+def _text(text: str, plate: Callable[[], Drawing]) -> Drawing:
+    if plate is _octagon:
+        return lettering(text, WHITE, 150, 62, 13)
+    return lettering(text, BLACK, 124 if len(text) == 3 else 102, 78, 15)
+
+
+def _prohibition() -> Drawing:
+    return (disc(0, 0, SPAN, WHITE), disc(0, 0, 97, RED), disc(0, 0, 75, WHITE))
+
+
+def _red_disc() -> Drawing:
+    return (disc(0, 0, SPAN, WHITE), disc(0, 0, 96, RED))
+
+
+def _mandatory() -> Drawing:
+    return (disc(0, 0, SPAN, WHITE), disc(0, 0, 95, BLUE))
+
+
+def _derestriction() -> Drawing:
+    return (disc(0, 0, SPAN, WHITE), stroke(arc(0, 0, 94, 94, 0, 360), BLACK, 4))
+
+
+def _bars() -> Drawing:
+    """Five black bars that strike out what the sign ends, from the lower left to the upper right, rim to rim."""
+    # How far a bar's middle lies from the sign's, and how far its ends from its middle, both along either axis.
+    bars = ((-16.0, 63.0), (-8.0, 65.0), (0.0, 66.0), (8.0, 65.0), (16.0, 63.0))
+    return tuple(stroke(((d - r, d + r), (d + r, d - r)), BLACK, 4, round_ends=False) for d, r in bars)
+
+
+def _triangle(scale: float) -> tuple[Point, ...]:
+    """An upright triangle about its centroid; at scale 1 with 9 of rounding it fills the square's width."""
+    return tuple((scale * x, 26 + scale * (y - 26)) for x, y in ((0.0, -79.0), (91.0, 78.5), (-91.0, 78.5)))
+
+
+def _warning() -> Drawing:
+    return (fill(_triangle(1), WHITE, 9), fill(_triangle(1), RED, 6), fill(_triangle(0.66), WHITE, 3))
+
+
+def _yield() -> Drawing:
+    white, red, middle = fill(_triangle(1), WHITE, 9), fill(_triangle(1), RED, 6), fill(_triangle(0.6), WHITE, 3)
+    return tuple(fill(((x, -y) for x, y in s.points), s.colour, s.width / 2) for s in (white, red, middle))
+
+
+def _diamond() -> Drawing:
+    def square(half: float) -> tuple[Point, ...]:
+        return ((0, -half), (half, 0), (0, half), (-half, 0))
+
+    return (
+        fill(square(90), BLACK, 7),
+        fill(square(90), WHITE, 5),
+        fill(square(58), BLACK, 5),
+        fill(square(58), YELLOW, 3),
+    )
+
+
+def _octagon() -> Drawing:
+    near, far = 39.0, 94.0  # half a side and the distance of a side: tan 22.5° apart
+    corners = (
+        (-near, -far), (near, -far), (far, -near), (far, near), (near, far), (-near, far), (-far, near), (-far, -near)
+    )  # fmt: skip
+    return (fill(corners, WHITE, 6), fill(corners, RED, 1))
+
+
+# Index = label, in the organisers' order.
+SIGNS: tuple[Sign, ...] = (
+    Sign("Speed limit (20km/h)", _prohibition, "20"),
+    Sign("Speed limit (30km/h)", _prohibition, "30"),
+    Sign("Speed limit (50km/h)", _prohibition, "50"),
+    Sign("Speed limit (60km/h)", _prohibition, "60"),
+    Sign("Speed limit (70km/h)", _prohibition, "70"),
+    Sign("Speed limit (80km/h)", _prohibition, "80"),
+    Sign("End of speed limit (80km/h)", _derestriction, "80"),
+    Sign("Speed limit (100km/h)", _prohibition, "100"),
+    Sign("Speed limit (120km/h)", _prohibition, "120"),
+    Sign("No passing", _prohibition, pictograms.two_cars),
+    Sign("No passing for vehicles over 3.5 metric tons", _prohibition, pictograms.lorry_and_car),
+    Sign("Right-of-way at the next intersection", _warning, pictograms.crossing_with_priority),
+    Sign("Priority road", _diamond),
+    Sign("Yield", _yield),
+    Sign("Stop", _octagon, "STOP"),
+    Sign("No vehicles", _prohibition),
+    Sign("Vehicles over 3.5 metric tons prohibited", _prohibition, pictograms.lorry_from_the_side),
+    Sign("No entry", _red_disc, pictograms.bar),
+    Sign("General caution", _warning, pictograms.exclamation_mark),
+    Sign("Dangerous curve to the left", _warning, pictograms.curve_to_the_left),
+    Sign("Dangerous curve to the right", _warning, pictograms.curve_to_the_left, mirror=True),
+    Sign("Double curve", _warning, pictograms.double_curve),
+    Sign("Bumpy road", _warning, pictograms.bumps),
+    Sign("Slippery road", _warning, pictograms.skidding_car),
+    Sign("Road narrows on the right", _warning, pictograms.narrowing_on_the_right),
+    Sign("Road work", _warning, pictograms.road_worker),
+    Sign("Traffic signals", _warning, pictograms.traffic_light),
+    Sign("Pedestrians", _warning, pictograms.walker),
+    Sign("Children crossing", _warning, pictograms.running_children),
+    Sign("Bicycles crossing", _warning, pictograms.bicycle),
+    Sign("Beware of ice/snow", _warning, pictograms.snowflake),
+    Sign("Wild animals crossing", _warning, pictograms.deer),
+    Sign("End of all speed and passing limits", _derestriction),
+    Sign("Turn right ahead", _mandatory, pictograms.turn_to_the_right),
+    Sign("Turn left ahead", _mandatory, pictograms.turn_to_the_right, mirror=True),
+    Sign("Ahead only", _mandatory, pictograms.straight_on),
+    Sign("Go straight or right", _mandatory, pictograms.straight_on_or_right),
+    Sign("Go straight or left", _mandatory, pictograms.straight_on_or_right, mirror=True),
+    Sign("Keep right", _mandatory, pictograms.keep_to_the_right),
+    Sign("Keep left", _mandatory, pictograms.keep_to_the_right, mirror=True),
+    Sign("Roundabout mandatory", _mandatory, pictograms.roundabout),
+    Sign("End of no passing", _derestriction, pictograms.two_cars),
+    Sign("End of no passing by vehicles over 3.5 metric tons", _derestriction, pictograms.lorry_and_car),
 )
+
+CLASS_NAMES: tuple[str, ...] = tuple(sign.name for sign in SIGNS)
