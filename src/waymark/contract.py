@@ -6,6 +6,7 @@ functions, so training and serving cannot drift apart. NumPy and Pillow only: no
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,9 @@ class Contract:
         scaled = logits.astype(np.float64) / self.temperature
         exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+    def with_statistics(self, mean: Sequence[float], std: Sequence[float]) -> "Contract":
+        return replace(self, mean=tuple(mean), std=tuple(std))
 
     def completed(self, *, temperature: float, weights_sha256: str, onnx_sha256: str) -> "Contract":
         return replace(self, temperature=temperature, weights_sha256=weights_sha256, onnx_sha256=onnx_sha256)

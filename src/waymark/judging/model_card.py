@@ -1,0 +1,56 @@
+"""The model card: what the model is, how good it is, where it errs."""
+
+import numpy as np
+import pandas as pd
+
+from waymark.contract import Contract
+from waymark.judging import metrics
+from waymark.judging.metrics import Metrics
+
+CONFUSIONS = 10
+
+
+def model_card(contract: Contract, result: Metrics, rows: pd.DataFrame) -> str:
+    """Markdown from the contract, the metrics and the predictions (columns label, predicted); no date, no path."""
+    lines = [
+        f"# Model card: {len(contract.class_names)} classes of `{contract.dataset}`",
+        "",
+        f"Input: one RGB image, cut to {contract.image_size} × {contract.image_size} px with a margin of"
+        f" {contract.crop_margin:g} box sizes. Output: one probability a class, at temperature"
+        f" {contract.temperature:g}.",
+        "",
+        f"ONNX SHA-256 `{contract.onnx_sha256}`  ",
+        f"Weights SHA-256 `{contract.weights_sha256}`",
+        "",
+        f"## On the {result.images:,} test images",
+        "",
+        "| metric | value |",
+        "|---|---|",
+        *(f"| {key.replace('_', ' ')} | {value:g} |" for key, value in result.rounded().items()),
+        "",
+        "## What it confuses most",
+        "",
+        *_confusions(contract, rows),
+        "",
+        "## Limits",
+        "",
+        "It answers one of its classes for any picture, a picture of none of them too. The figures hold for images like"
+        " those of the test split; other cameras, countries and weather were not measured.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _confusions(contract: Contract, rows: pd.DataFrame) -> list[str]:
+    classes = len(contract.class_names)
+    counts = metrics.confusion(rows["label"].to_numpy(), rows["predicted"].to_numpy(), classes)
+    wrong = counts - np.diag(np.diag(counts))
+    worst = [i for i in np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS] if wrong.flat[i]]
+    if not worst:
+        return ["Nothing: every test image is right."]
+    cells = ((i // classes, i % classes) for i in worst)
+    table = [
+        f"| {contract.class_names[a]} | {contract.class_names[b]} | {wrong[a, b]} of {counts[a].sum()} |"
+        for a, b in cells
+    ]
+    return ["| is | taken for | images |", "|---|---|---|", *table]

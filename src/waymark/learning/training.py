@@ -1,0 +1,74 @@
+"""Fit a network: data, model, callbacks, trainer, fit."""
+
+import logging
+import sys
+import warnings
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import WeightAveraging
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from waymark import paths
+from waymark.contract import Contract
+from waymark.learning import machine, network
+from waymark.learning.augmentation import Augmentation
+from waymark.learning.classifier import Classifier
+from waymark.learning.data import Images, PreparedData
+from waymark.params import Params
+
+History = list[dict[str, float]]  # one row an epoch: epoch, loss and accuracy on train (augmented) and val
+
+
+def fit(params: Params, contract: Contract) -> tuple[nn.Module, History]:
+    """Learn from `data/prepared`; the network comes back with its averaged weights.
+
+    Repeatable to the last bit for the same parameters, data and machine type.
+    """
+    _quieten_lightning()
+    machine.make_repeatable(params.seed, params.threads)
+    data = PreparedData(
+        Images(paths.images("train"), paths.rows("train")),
+        Images(paths.images("val"), paths.rows("val")),
+        params.batch_size,
+        params.seed,
+    )
+    augment = Augmentation(
+        rotation=params.augment_rotation,
+        scale=params.augment_scale,
+        shift=params.augment_shift,
+        shear=params.augment_shear,
+        light=params.augment_light,
+    )
+    model = network.build(params.network, len(contract.class_names), params.width)
+    classifier = Classifier(
+        model,
+        augment,
+        contract.mean,
+        contract.std,
+        lr=params.lr,
+        weight_decay=params.weight_decay,
+        label_smoothing=params.label_smoothing,
+    )
+    trainer = pl.Trainer(
+        max_epochs=params.epochs,
+        precision=machine.precision(params.precision),
+        deterministic=True,
+        callbacks=[WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay))],
+        reload_dataloaders_every_n_epochs=1,  # the order and the augmentation of each epoch are drawn anew
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
+    )
+    trainer.fit(classifier, data)
+    return model, classifier.history
+
+
+def _quieten_lightning() -> None:
+    # It advises worker processes, which would only copy what one gather already has in memory, and lists the devices
+    # that it does not use.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,84 @@
+"""prepare: split by group, then decode, crop and resize every image once, into one array a split."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from waymark import params, paths
+from waymark.contract import Contract, decode
+from waymark.datasets import splits
+from waymark.datasets.base import Read
+from waymark.datasets.registry import DATASETS
+from waymark.errors import exit_with_sentence
+from waymark.params import Params
+
+log = logging.getLogger(__name__)
+
+
+def run(params: Params) -> None:
+    dataset = DATASETS[params.dataset]
+    manifest = pd.read_parquet(paths.MANIFEST)
+    manifest["split"] = splits.split(manifest, params.val_fraction, params.seed)
+    contract = Contract(
+        dataset=dataset.name,
+        class_names=dataset.class_names,
+        image_size=params.image_size,
+        crop_margin=params.crop_margin,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+    half = paths.PREPARED.with_suffix(".part")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    spread = ChannelSpread()
+    with dataset.open(paths.raw(dataset.name)) as read:
+        for split in ("train", "val", "test"):
+            rows = manifest[manifest["split"] == split]
+            rows[["archive", "member", "label", "group"]].to_parquet(half / paths.rows(split).name, index=False)
+            write_images(half / paths.images(split).name, rows, contract, read, spread if split == "train" else None)
+            log.info("%s: %d images in %d groups", split, len(rows), rows["group"].nunique())
+    contract.with_statistics(*spread.mean_and_std()).write(half / paths.PREPARED_CONTRACT.name)
+    shutil.rmtree(paths.PREPARED, ignore_errors=True)
+    half.rename(paths.PREPARED)
+
+
+class ChannelSpread:
+    """Mean and standard deviation of each channel, from exact integer sums: the order of images cannot change them."""
+
+    def __init__(self) -> None:
+        self.pixels, self.sum, self.squares = 0, np.zeros(3, np.int64), np.zeros(3, np.int64)
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        values = image.reshape(-1, 3).astype(np.int64)
+        self.pixels += len(values)
+        self.sum += values.sum(axis=0)
+        self.squares += (values * values).sum(axis=0)
+
+    def mean_and_std(self) -> tuple[list[float], list[float]]:
+        """In [0, 1], rounded to six decimals."""
+        mean = self.sum / self.pixels
+        std = np.sqrt(np.maximum(self.squares / self.pixels - mean * mean, 1.0))  # a flat data set is still finite
+        return np.round(mean / 255, 6).tolist(), np.round(std / 255, 6).tolist()
+
+
+def write_images(path: Path, rows: pd.DataFrame, contract: Contract, read: Read, spread: ChannelSpread | None) -> None:
+    """Decode the images of `rows` into `path`, an (N, S, S, 3) uint8 array on disk; one image is in memory at a time."""
+    array = open_memmap(path, "w+", np.uint8, (len(rows), contract.image_size, contract.image_size, 3))
+    boxes = rows[["roi_x1", "roi_y1", "roi_x2", "roi_y2"]]
+    entries = zip(rows["archive"], rows["member"], boxes.itertuples(index=False), strict=True)
+    for index, (archive, member, box) in enumerate(tqdm(entries, path.stem, len(rows), unit="images", disable=None)):
+        roi = None if pd.isna(box[0]) else tuple(map(int, box))
+        array[index] = contract.image(decode(read(archive, member)), roi)
+        if spread is not None:
+            spread.add(array[index])
+    array.flush()
+
+
+if __name__ == "__main__":
+    exit_with_sentence(lambda: run(params.load()))()
