@@ -34,7 +34,7 @@ class ArchiveError(WaymarkError):
 
 
 class Archive(ABC):
-    """A named collection of files. `members` maps each path inside the archive to its size in bytes, in archive order."""
+    """A named collection of files; `members` maps each path inside it to its size in bytes, in archive order."""
 
     def __init__(self, path: Path, entries: Iterable[_Entry]) -> None:
         self.name = path.name
@@ -52,8 +52,8 @@ class Archive(ABC):
             raise ArchiveError(self.name, member, f"has {len(data)} of its {self.members[member]} bytes")
         return data
 
-    def close(self) -> None:
-        pass
+    @abstractmethod
+    def close(self) -> None: ...
 
     def __enter__(self) -> Self:
         return self
@@ -130,6 +130,9 @@ class _Folder(Archive):
 
     def _read(self, member: str) -> bytes:
         return (self._path / member).read_bytes()
+
+    def close(self) -> None:
+        """A folder holds nothing open."""
 
 
 def open_archive(path: Path) -> Archive:
