@@ -22,6 +22,7 @@ class Params(BaseModel):
     dataset: Literal["rendered", "gtsrb"]
     source: Annotated[str, Field(min_length=1)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
+    rendered_seed: Annotated[int, Field(ge=0, lt=2**31)]
     rendered_tracks: Annotated[int, Field(ge=4, le=200)]
     rendered_frames: Annotated[int, Field(ge=2, le=30)]
 
