@@ -86,6 +86,24 @@ def create_bucket(s3: Any, name: str) -> None:
         s3.create_bucket(Bucket=name)
 
 
+def point_dvc_at(root: Path, port: int, key: str, secret: str) -> None:
+    """Write the local server into `root`'s .dvc/config.local, unless that names another S3."""
+    from dvc.config import Config as DvcConfig
+
+    endpoint = "http://127.0.0.1:"
+    aws_config = root / AWS_CONFIG
+    aws_config.parent.mkdir(exist_ok=True)
+    aws_config.write_text(AWS_CONFIG_TEXT, encoding="utf-8")
+    configuration = DvcConfig(dvc_dir=str(root / ".dvc"))
+    with configuration.edit("local") as local:
+        remote = local.setdefault("remote", {}).setdefault("storage", {})
+        if not remote.get("endpointurl", endpoint).startswith(endpoint):
+            raise SystemExit(f"error: .dvc/config.local names {remote['endpointurl']}; remove that line first")
+        remote |= {"endpointurl": f"{endpoint}{port}", "region": REGION, "configpath": str(aws_config.resolve())}
+        remote |= {"access_key_id": key, "secret_access_key": secret}
+    Path(configuration.files["local"]).chmod(0o600)
+
+
 def _start(port: int) -> None:
     os.umask(0o077)
     HOME.mkdir(exist_ok=True)
@@ -101,7 +119,7 @@ def _start(port: int) -> None:
         PID.write_text(str(serve(DATA, port, KEY, secret, LOG).pid), encoding="utf-8")
         print(f"The S3 server runs on 127.0.0.1:{port} (process {_running()}), its data in {DATA}/.")
     create_bucket(client(port, KEY, secret), BUCKET)
-    _point_dvc_at(port, secret)
+    point_dvc_at(Path(), port, KEY, secret)
     exports = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": KEY,
@@ -114,21 +132,6 @@ def _start(port: int) -> None:
     print("`dvc push` and `dvc pull` use it (.dvc/config.local). For `-S source=s3://…`, outside make, type:")
     for name, value in exports.items():
         print(f"  export {name}={shlex.quote(value)}")
-
-
-def _point_dvc_at(port: int, secret: str) -> None:
-    """Write the local server into .dvc/config.local, unless that names another S3."""
-    from dvc.config import Config as DvcConfig
-
-    AWS_CONFIG.write_text(AWS_CONFIG_TEXT, encoding="utf-8")
-    configuration = DvcConfig(dvc_dir=".dvc")
-    with configuration.edit("local") as local:
-        remote = local.setdefault("remote", {}).setdefault("storage", {})
-        if not remote.get("endpointurl", "http://127.0.0.1:").startswith("http://127.0.0.1:"):
-            raise SystemExit(f"error: .dvc/config.local names {remote['endpointurl']}; remove that line first")
-        remote |= {"endpointurl": f"http://127.0.0.1:{port}", "region": REGION, "configpath": str(AWS_CONFIG)}
-        remote |= {"access_key_id": KEY, "secret_access_key": secret}
-    Path(configuration.files["local"]).chmod(0o600)
 
 
 def _stop() -> None:

@@ -1,0 +1,113 @@
+"""A real S3 server for each test that asks for one, and repositories that use it as another person's machine would."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+import s3 as server  # noqa: E402
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@dataclass(frozen=True)
+class S3:
+    """A running server with one bucket."""
+
+    port: int
+    key: str
+    secret: str
+    bucket: str
+    data: Path  # the object s3://bucket/a/b is the file data/bucket/a/b
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a person exports to read s3:// sources from it."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_REGION": server.REGION,
+        }
+
+    def client(self) -> Any:
+        return server.client(self.port, self.key, self.secret)
+
+    def point_dvc_at(self, repository: Path) -> None:
+        """What `make s3` writes into .dvc/config.local."""
+        server.point_dvc_at(repository, self.port, self.key, self.secret)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    folder = tmp_path_factory.mktemp("s3")
+    port, key, secret = free_port(), "tester", "a-secret-of-the-tests"
+    process = server.serve(folder / "data", port, key, secret, folder / "server.log")
+    try:
+        server.create_bucket(server.client(port, key, secret), server.BUCKET)
+        yield S3(port, key, secret, server.BUCKET, folder / "data", process)
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a command as on a machine of its own: `run(folder, "dvc", "pull")`; `home` names the machine."""
+
+    def run(
+        folder: Path, *command: str, home: str = "home", check: bool = True, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        place = tmp_path / home
+        place.mkdir(exist_ok=True)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DVC_", "GIT_"))}
+        own = {
+            "HOME": str(place),
+            "XDG_CONFIG_HOME": str(place / "config"),
+            "XDG_CACHE_HOME": str(place / "cache"),
+            "DVC_SITE_CACHE_DIR": str(place / "site"),
+            "DVC_NO_ANALYTICS": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        for role in ("AUTHOR", "COMMITTER"):
+            own |= {f"GIT_{role}_NAME": "Tester", f"GIT_{role}_EMAIL": "tester@example.com"}
+        finished = subprocess.run(
+            command, cwd=folder, env=inherited | own | environment, capture_output=True, text=True, timeout=300
+        )
+        if check and finished.returncode != 0:
+            pytest.fail(f"{' '.join(command)} ended with {finished.returncode}:\n{finished.stdout}{finished.stderr}")
+        return finished
+
+    return run
+
+
+@pytest.fixture
+def clone(s3: S3, run: Run) -> Callable[[Path, Path], None]:
+    """Clone a repository (its commits, nothing else) to a new folder and point its DVC at the server."""
+
+    def clone(repository: Path, target: Path) -> None:
+        shutil.rmtree(target, ignore_errors=True)
+        run(target.parent, "git", "clone", "--quiet", str(repository), str(target))
+        s3.point_dvc_at(target)
+
+    return clone

@@ -1,0 +1,60 @@
+"""The DVC remote on a real S3 server: what is pushed comes back, whole or with a complaint."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+GRAPH = """\
+stages:
+  draw:
+    cmd: python -c "open('drawn.bin', 'wb').write(open('seed.txt', 'rb').read() * 1000)"
+    deps: [seed.txt]
+    outs: [drawn.bin]
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def pushed(s3, run, tmp_path: Path) -> Path:
+    """A repository of one stage under this project's own DVC settings, its output pushed."""
+    repository = tmp_path / "repository"
+    (repository / ".dvc").mkdir(parents=True)
+    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, repository / name)
+    (repository / "dvc.yaml").write_text(GRAPH)
+    (repository / "seed.txt").write_text("a seed\n")
+    run(repository, "git", "init", "--quiet")
+    s3.point_dvc_at(repository)
+    run(repository, "dvc", "repro", "--quiet")
+    run(repository, "git", "add", ".")
+    run(repository, "git", "commit", "--quiet", "--message", "Draw")
+    run(repository, "dvc", "push", "--quiet")
+    return repository
+
+
+def remote_object(data: Path, content: bytes) -> Path:
+    digest = hashlib.md5(content).hexdigest()
+    return data / "waymark" / "dvc" / "files" / "md5" / digest[:2] / digest[2:]
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def test_fresh_clone_pulls_and_runs_no_stage(pushed: Path, clone: Callable, run: Callable, tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh"
+    clone(pushed, fresh)
+    assert not (fresh / "drawn.bin").exists()
+    run(fresh, "dvc", "pull", home="elsewhere")
+    assert (fresh / "drawn.bin").read_bytes() == b"a seed\n" * 1000
+    assert "'draw' didn't change, skipping" in run(fresh, "dvc", "repro", home="elsewhere").stdout
+    assert run(fresh, "dvc", "status", home="elsewhere").stdout == "Data and pipelines are up to date.\n"
+    assert run(fresh, "git", "status", "--porcelain").stdout == ""
