@@ -1,36 +1,75 @@
-# `make` prints the help; `make repro` and `make test` do all of their own set-up.
+# `make` prints the help; every target does all of its own set-up.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
-INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-           --require-hashes --no-deps --no-build-isolation
+PIP := $(VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-input --no-deps \
+       --no-build-isolation
+PYTEST := pytest --durations=10
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Nothing here reports home: DVC, Great Expectations and ONNX Runtime each have a switch of their own.
 export DVC_NO_ANALYTICS := 1
 export GX_ANALYTICS_ENABLED := false
 export ORT_DISABLE_TELEMETRY := 1
+# After `make s3`: address and keys of the local S3 server, for sources such as s3://waymark/gtsrb/archive.zip.
 -include .s3/make.env
 
 .PHONY: help
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: repro
-repro: $(READY) ## Run the stage graph (dvc repro): collect → validate → prepare → train → export → evaluate
-	@dvc repro --quiet $(ARGS) || dvc repro $(ARGS)
+repro: $(READY) ## Run the stage graph: collect, validate, prepare, train, export, evaluate
+	@dvc repro
+	@dvc metrics show
+
+.PHONY: test
+test: $(READY) ## Run the tests (minutes)
+	@$(PYTEST) -m "not long"
+
+.PHONY: test-long
+test-long: $(READY) ## Run the tests that take many minutes, too
+	@$(PYTEST)
+
+.PHONY: lint
+lint: $(READY) ## Check style, types and the lock
+	@ruff check
+	@ruff format --check
+	@mypy
+
+.PHONY: s3
+s3: $(READY) ## Start a real S3 server on this machine and make it the DVC remote
+	@python scripts/s3.py start
+
+.PHONY: s3-stop
+s3-stop: $(READY) ## Stop that S3 server; what it stores stays
+	@python scripts/s3.py stop
+
+.PHONY: bench
+bench: $(READY) ## Measure: transfer of archives, data loading, memory of each stage
+	@python benchmarks/dvc_transfer.py
+	@python benchmarks/data_loading.py
+	@python benchmarks/stage_memory.py
+
+.PHONY: setup
+setup: $(READY) ## Make the virtual environment (.venv) from the lock, nothing else
+
+.PHONY: lock
+lock: $(READY) ## Resolve pyproject.toml anew into the lock files
+	@python scripts/lock.py
 
 $(READY): requirements.lock $(wildcard requirements/*.lock) pyproject.toml
-	@echo "Setting up $(VENV) from requirements.lock (some 190 packages, a minute or two) …"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Waymark needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	  { echo "Waymark needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Setting up $(VENV): some 190 pinned packages, about a minute …" >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(INSTALL) -r requirements/build.lock
-	@$(INSTALL) -r requirements/torch-cpu.lock 2>/dev/null || $(INSTALL) -r requirements/torch-cuda.lock
-	@$(INSTALL) -r requirements.lock
-	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@$(VENV)/bin/python -m pip check
+	@$(PIP) --require-hashes -r requirements/build.lock
+	@# The CPU build of torch where the package index offers it, else the ordinary build with its CUDA libraries.
+	@$(PIP) --require-hashes -r requirements/torch-cpu.lock 2>/dev/null || \
+	  $(PIP) --require-hashes -r requirements/torch-cuda.lock
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --editable .
 	@touch $@
