@@ -6,7 +6,6 @@ functions, so training and serving cannot drift apart. NumPy and Pillow only: no
 
 import io
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from waymark.errors import WaymarkError
 
 SCHEMA = 1
 Box = tuple[int, int, int, int]
+Channels = tuple[float, float, float]
 
 
 class ImageError(WaymarkError):
@@ -31,8 +31,8 @@ class Contract:
     class_names: tuple[str, ...]  # index = label
     image_size: int  # side of the network's square input, px
     crop_margin: float  # context kept around the region of interest, in box sizes a side
-    mean: tuple[float, float, float]  # of each channel over the training images, in [0, 1]
-    std: tuple[float, float, float]
+    mean: Channels  # of each channel over the training images, in [0, 1]
+    std: Channels
     temperature: float = 1.0  # logits are divided by it before the softmax; fitted on val by `export`
     weights_sha256: str = ""  # of models/model.safetensors
     onnx_sha256: str = ""  # of models/model.onnx
@@ -66,8 +66,8 @@ class Contract:
         exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
-    def with_statistics(self, mean: Sequence[float], std: Sequence[float]) -> "Contract":
-        return replace(self, mean=tuple(mean), std=tuple(std))
+    def with_statistics(self, mean: Channels, std: Channels) -> "Contract":
+        return replace(self, mean=mean, std=std)
 
     def completed(self, *, temperature: float, weights_sha256: str, onnx_sha256: str) -> "Contract":
         return replace(self, temperature=temperature, weights_sha256=weights_sha256, onnx_sha256=onnx_sha256)

@@ -88,7 +88,7 @@ def _sentence(fault: Any) -> str:
 
 
 def _range(key: str) -> str:
-    limits = {}
+    limits: dict[str, float] = {}
     for constraint in Params.model_fields[key].metadata:
         limits |= {k: v for k in ("ge", "gt", "le", "lt") if (v := getattr(constraint, k, None)) is not None}
     if not limits:

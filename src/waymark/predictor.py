@@ -30,7 +30,7 @@ class Predictor:
             raise WaymarkError(f"{onnx}: cannot be read ({error.strerror}); `dvc repro` makes it") from None
         if (found := hashlib.sha256(model).hexdigest()) != contract.onnx_sha256:
             raise WaymarkError(
-                f"{onnx}: SHA-256 {found[:12]}… is not {contract.onnx_sha256[:12] or 'any'}…, which the contract names; "
+                f"{onnx}: its SHA-256 {found[:12]}… is not the contract's {contract.onnx_sha256[:12]}…; "
                 "run `dvc checkout` or `dvc repro`"
             )
         options = onnxruntime.SessionOptions()

@@ -1,7 +1,6 @@
 """dvc.yaml declares what the stages read: exactly the parameters, exactly the source files."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +38,7 @@ def run_graph(folder: Path, **changed: object) -> dict[str, dict[str, set[str]]]
     for stage in GRAPH:
         # One process a stage, as under DVC: what one stage imports must not count for the next.
         command = [sys.executable, str(Path(__file__).with_name("trace_stage.py")), stage]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"TQDM_DISABLE": "1"})
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         read[stage] = {kind: set(names) for kind, names in json.loads(done.stdout.splitlines()[-1]).items()}
     return read

@@ -42,9 +42,16 @@ class Record:
 class Dataset(Protocol):
     """A data set's archives, read in place."""
 
-    name: str
-    class_names: tuple[str, ...]
-    origins: tuple[Origin, ...]  # where `source: auto` gets it; empty for a data set that is made, not fetched
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where `source: auto` gets it; empty for a data set that is made, not fetched."""
+        ...
 
     def index(self, folder: Path) -> Iterator[Record]:
         """Every image that the archives in `folder` list, in a fixed order.

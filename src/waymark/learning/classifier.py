@@ -1,11 +1,11 @@
 """What one training step does, and how the weights move."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from waymark.learning.augmentation import Augmentation
@@ -33,6 +33,8 @@ class Classifier(pl.LightningModule):
         super().__init__()
         self.network, self.augment = network, augment
         self.lr, self.weight_decay, self.label_smoothing = lr, weight_decay, label_smoothing
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
         self.history: list[dict[str, float]] = []
@@ -54,7 +56,8 @@ class Classifier(pl.LightningModule):
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing if split == "train" else 0.0)
         right = (logits.argmax(dim=1) == labels).sum()
-        seen = torch.stack([loss.detach().double() * len(labels), right.double(), right.new_tensor(len(labels)).double()])
+        count = torch.full_like(right, len(labels))
+        seen = torch.stack([loss.detach().double() * count, right, count])
         self._sums[split] = self._sums[split] + seen if split in self._sums else seen
         return loss
 
@@ -69,7 +72,7 @@ class Classifier(pl.LightningModule):
     def on_sanity_check_end(self) -> None:
         self._sums.clear()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         groups = [
             {"params": [p for p in self.network.parameters() if p.ndim > NO_DECAY], "weight_decay": self.weight_decay},
             {"params": [p for p in self.network.parameters() if p.ndim <= NO_DECAY], "weight_decay": 0.0},

@@ -45,10 +45,7 @@ class Batches(Sampler[NDArray[np.int64]]):
         return whole + (rest > 0 and (self.seed is None or whole == 0))
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        if self.seed is None:
-            indices = np.arange(self.count)
-        else:
-            indices = augmentation.order(self.seed, self.epoch, self.count)
+        indices = np.arange(self.count) if self.seed is None else augmentation.order(self.seed, self.epoch, self.count)
         for batch in range(len(self)):
             yield indices[batch * self.batch_size : (batch + 1) * self.batch_size]
 

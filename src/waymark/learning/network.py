@@ -1,5 +1,7 @@
 """The networks: a small residual net for signs, and any that timm knows by name."""
 
+from typing import Any
+
 import timm
 import torch
 from timm.models import register_model
@@ -79,6 +81,6 @@ def build(network: str, num_classes: int, width: int) -> nn.Module:
         raise WaymarkError(
             f"network: {network!r} is unknown" + (f"; near it are {near}" if near else "; see timm.list_models()")
         )
-    options = {"width": width} if network == "sign_resnet" else {}
+    options: dict[str, Any] = {"width": width} if network == "sign_resnet" else {}
     model: nn.Module = timm.create_model(network, num_classes=num_classes, in_chans=3, **options)
     return model

@@ -32,11 +32,11 @@ def run(params: Params) -> None:
     labels = pd.read_parquet(paths.rows("val"), columns=["label"])["label"].to_numpy(np.int64)
     logits = Predictor(paths.ONNX, untempered, params.threads).logits(images)
     torch_logits = onnx_export.logits(model, images[:PARITY_IMAGES], untempered)
-    difference = np.abs(
-        untempered.probabilities(torch_logits) - untempered.probabilities(logits[:PARITY_IMAGES])
-    ).max()
+    difference = np.abs(untempered.probabilities(torch_logits) - untempered.probabilities(logits[:PARITY_IMAGES])).max()
     if not difference <= MAX_DIFFERENCE:
-        raise WaymarkError(f"{paths.ONNX}: probabilities differ from torch's by {difference:.2g}, over {MAX_DIFFERENCE}")
+        raise WaymarkError(
+            f"{paths.ONNX}: probabilities differ from torch's by {difference:.2g}, over {MAX_DIFFERENCE}"
+        )
 
     completed = prepared.completed(temperature=fit_temperature(logits, labels), **hashes)
     completed.write(paths.CONTRACT)

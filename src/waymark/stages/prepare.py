@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from waymark import params, paths
-from waymark.contract import Contract, decode
+from waymark.contract import Channels, Contract, decode
 from waymark.datasets import splits
 from waymark.datasets.base import Read
 from waymark.datasets.registry import DATASETS
@@ -44,8 +44,10 @@ def run(params: Params) -> None:
             write_images(half / paths.images(split).name, rows, contract, read, spread if split == "train" else None)
             log.info("%s: %d images in %d groups", split, len(rows), rows["group"].nunique())
     contract.with_statistics(*spread.mean_and_std()).write(half / paths.PREPARED_CONTRACT.name)
-    shutil.rmtree(paths.PREPARED, ignore_errors=True)
-    half.rename(paths.PREPARED)
+    paths.PREPARED.mkdir(exist_ok=True)
+    for written in half.iterdir():
+        written.replace(paths.PREPARED / written.name)
+    half.rmdir()
 
 
 class ChannelSpread:
@@ -60,20 +62,21 @@ class ChannelSpread:
         self.sum += values.sum(axis=0)
         self.squares += (values * values).sum(axis=0)
 
-    def mean_and_std(self) -> tuple[list[float], list[float]]:
+    def mean_and_std(self) -> tuple[Channels, Channels]:
         """In [0, 1], rounded to six decimals."""
         mean = self.sum / self.pixels
         std = np.sqrt(np.maximum(self.squares / self.pixels - mean * mean, 1.0))  # a flat data set is still finite
-        return np.round(mean / 255, 6).tolist(), np.round(std / 255, 6).tolist()
+        (m0, m1, m2), (s0, s1, s2) = np.round(mean / 255, 6).tolist(), np.round(std / 255, 6).tolist()
+        return (m0, m1, m2), (s0, s1, s2)
 
 
 def write_images(path: Path, rows: pd.DataFrame, contract: Contract, read: Read, spread: ChannelSpread | None) -> None:
-    """Decode the images of `rows` into `path`, an (N, S, S, 3) uint8 array on disk; one image is in memory at a time."""
+    """Decode the images of `rows` into `path`, an (N, S, S, 3) uint8 array on disk, one image at a time."""
     array = open_memmap(path, "w+", np.uint8, (len(rows), contract.image_size, contract.image_size, 3))
-    boxes = rows[["roi_x1", "roi_y1", "roi_x2", "roi_y2"]]
-    entries = zip(rows["archive"], rows["member"], boxes.itertuples(index=False), strict=True)
-    for index, (archive, member, box) in enumerate(tqdm(entries, path.stem, len(rows), unit="images", disable=None)):
-        roi = None if pd.isna(box[0]) else tuple(map(int, box))
+    columns = rows[["archive", "member", "roi_x1", "roi_y1", "roi_x2", "roi_y2"]].itertuples(index=False)
+    entries = enumerate(tqdm(columns, path.stem, len(rows), unit="images", disable=None))
+    for index, (archive, member, x1, y1, x2, y2) in entries:
+        roi = None if pd.isna(x1) else (int(x1), int(y1), int(x2), int(y2))
         array[index] = contract.image(decode(read(archive, member)), roi)
         if spread is not None:
             spread.add(array[index])
