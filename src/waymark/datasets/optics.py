@@ -65,9 +65,10 @@ def extent(homography: Homography, coverage: NDArray[np.uint8]) -> tuple[float, 
     return float(u.min()), float(v.min()), float(u.max()), float(v.max())
 
 
-def index(position: Array, size: int) -> NDArray[np.intp]:
-    """The pixel of a canvas of `size` px at each position; beyond its edge, the edge's own."""
-    return np.clip(np.floor((position + SPAN) * (size / (2 * SPAN))).astype(np.intp), 0, size - 1)
+def index(position: Array, size: int, rim: int = 0) -> NDArray[np.intp]:
+    """The pixel at each position of a canvas of `size` px in a rim of `rim` px; beyond both, the nearest."""
+    pixel = np.floor((position + SPAN) * (size / (2 * SPAN)))
+    return np.asarray(np.clip(pixel, -rim, size - 1 + rim).astype(np.intp) + rim)
 
 
 def averaged(picture: NDArray[np.int32], block: int) -> NDArray[np.int32]:

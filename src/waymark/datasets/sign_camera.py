@@ -13,8 +13,9 @@ from waymark.datasets import optics
 from waymark.datasets.canvas import SPAN, Colour, Shape, box, cosine, disc, paint, sine
 from waymark.datasets.chance import NOISE, Chance, Drift
 
-SAMPLES = 4  # a side of a pixel, before blur and averaging
+SAMPLES = 3  # a side of a pixel, before blur and averaging
 SCENE_SIZE = 128  # px of the square background
+RIM = 1  # px of nothing around the sign's pictures
 FIXED = 16  # steps of a sample's value between two levels of 0 … 255
 LEVELS = (256, 128, 64, 32)  # px of the sign's pictures, from which a frame takes one at least twice its own size
 
@@ -49,20 +50,23 @@ def pyramid(template: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
 def track(chance: Chance, levels: Sequence[NDArray[np.uint8]], frames: int) -> list[Frame]:
     """`frames` pictures of one sign, growing from some 16 to some 60 px as a car nears it at an even speed."""
     far, near = chance.uniform(14, 21), chance.uniform(40, 62)
-    view = _View(chance)
+    view = _View(chance, levels)
     pictures = []
     for number in range(frames):
         progress = number / max(frames - 1, 1)
         size = 1 / (1 / far + (1 / near - 1 / far) * progress)  # inversely as the distance
-        pictures.append(view.frame(chance, levels, size, progress))
+        pictures.append(view.frame(chance, size, progress))
     return pictures
 
 
 class _View:
     """What stays the same, or changes slowly, while a car passes one sign."""
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: Chance, levels: Sequence[NDArray[np.uint8]]) -> None:
         uniform = chance.uniform
+        fading = int(uniform(0, 0.4) * 256)
+        self.coverage = levels[-2][..., 3]
+        self.levels = [_faded(level, fading) for level in levels]
         self.turns = tuple(Drift(chance, -a, a, a / 3) for a in (32, 14, 9))  # yaw, pitch, roll; °
         self.scene = paint(_scene(chance), SCENE_SIZE, samples=1)[..., :3].astype(np.int32)
         self.scene_x, self.scene_y = Drift(chance, -12, 12, 8), Drift(chance, -12, 12, 8)
@@ -72,7 +76,6 @@ class _View:
         self.exposure = Drift(chance, 0.28, 0.6, 0.1) if chance.happens(0.35) else Drift(chance, 0.6, 1.3, 0.25)
         self.tint = tuple(uniform(0.88, 1.12) for _ in range(3))
         self.haze = Drift(chance, 0, 34, 8) if chance.happens(0.4) else Drift(chance, 0, 8, 0)
-        self.fading = uniform(0, 0.4)  # of the sign's paint towards grey
         self.slope = uniform(-0.22, 0.22), uniform(-0.22, 0.22)
         self.shadow = (uniform(0, 360), Drift(chance, -0.6, 0.6, 0.4), uniform(0.45, 1.0))
         self.defocus = Drift(chance, 0, 0.9, 0.3)  # px
@@ -82,11 +85,11 @@ class _View:
         )  # px and axis, mostly sideways
         self.grain = uniform(1, 8)  # standard deviation, levels
 
-    def frame(self, chance: Chance, levels: Sequence[NDArray[np.uint8]], size: float, progress: float) -> Frame:
+    def frame(self, chance: Chance, size: float, progress: float) -> Frame:
         """The picture in which the longer side of the sign's box is `size` px, with a border around it."""
         yaw, pitch, roll = (angle.at(progress) + chance.uniform(-1.5, 1.5) for angle in self.turns)
         posed = optics.pose(yaw, pitch, roll)
-        left, top, right, bottom = optics.extent(posed, levels[-2][..., 3])
+        left, top, right, bottom = optics.extent(posed, self.coverage)
         scale = size / max(right - left, bottom - top)
         across, down = (int(scale * span + 0.999) for span in (right - left, bottom - top))
         # "a border of 10 % around the actual traffic sign (at least 5 pixels)", says the organisers' readme.
@@ -99,7 +102,7 @@ class _View:
         u = ((np.arange(width * SAMPLES) + 0.5) / SAMPLES)[None, :]
         v = ((np.arange(height * SAMPLES) + 0.5) / SAMPLES)[:, None]
         x, y = optics.mapped(to_sign, u, v)
-        seen = self._composed(levels, size, x, y, (u - x0) / scale, (v - y0) / scale, progress)
+        seen = self._composed(size, x, y, (u - x0) / scale, (v - y0) / scale, progress)
         lit = self._lit(seen, u * (2 / width) - 1, v * (2 / height) - 1, progress)
         sharp = min(1.0, size / 40)  # far signs are small in the lens too: the same blur would leave nothing
         blurred = self._blurred(lit, sharp * SAMPLES, progress)
@@ -110,7 +113,6 @@ class _View:
 
     def _composed(
         self,
-        levels: Sequence[NDArray[np.uint8]],
         size: float,
         x: NDArray[np.float64],
         y: NDArray[np.float64],
@@ -128,15 +130,10 @@ class _View:
             inside = (abs(x) < 74) & (y > self.plate) & (y < self.plate + 50)
             seen[inside] = (228, 228, 224)
             seen[inside & (abs(abs(x) - 69) < 3)] = (40, 40, 42)
-        level = next(level for level in reversed(levels) if level.shape[0] >= 2.1 * size)
-        side = level.shape[0]
-        on_plate = (abs(x) < SPAN) & (abs(y) < SPAN)
-        paint_here = level[optics.index(y, side), optics.index(x, side)].astype(np.int32)
-        paint_here[~on_plate] = 0
-        grey = (paint_here[..., 0] * 77 + paint_here[..., 1] * 150 + paint_here[..., 2] * 29) >> 8
-        fading = int(self.fading * 256)
-        colour = paint_here[..., :3] + (((grey[..., None] - paint_here[..., :3]) * fading) >> 8)
-        return np.asarray(colour + seen * (255 - paint_here[..., 3:]) // 255)
+        level = next(level for level in reversed(self.levels) if level.shape[0] >= 2.1 * size)
+        side = level.shape[0] - 2 * RIM
+        sign = level[optics.index(y, side, RIM), optics.index(x, side, RIM)]
+        return np.asarray(sign[..., :3] + seen * (255 - sign[..., 3:]) // 255)
 
     def _lit(
         self, seen: NDArray[np.int32], u: NDArray[np.float64], v: NDArray[np.float64], progress: float
@@ -156,6 +153,14 @@ class _View:
             lit = optics.blurred(lit, 1 + width, axis)
         length, axis = self.shake
         return optics.blurred(lit, 1 + int(unit * length), axis)
+
+
+def _faded(level: NDArray[np.uint8], fading: int) -> NDArray[np.int32]:
+    """The sign's picture with its paint turned `fading` 256ths to grey, in a clear rim: nothing is beside the sign."""
+    picture = level.astype(np.int32)
+    grey = (picture[..., 0] * 77 + picture[..., 1] * 150 + picture[..., 2] * 29) >> 8  # ITU-R BT.601
+    picture[..., :3] += ((grey[..., None] - picture[..., :3]) * fading) >> 8
+    return np.pad(picture, ((RIM, RIM), (RIM, RIM), (0, 0)))
 
 
 def _scene(chance: Chance) -> list[Shape]:

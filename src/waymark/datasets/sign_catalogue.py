@@ -15,7 +15,7 @@ from waymark.datasets.sign_lettering import lettering
 from waymark.datasets.sign_pictograms import BLACK, RED, WHITE, YELLOW, Drawing
 
 BLUE: Colour = (0, 82, 160)
-GREY: Colour = (128, 130, 132)
+GREY: Colour = (112, 114, 116)
 
 
 @dataclass(frozen=True)
