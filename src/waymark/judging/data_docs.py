@@ -51,12 +51,9 @@ def write(verdict: Verdict, dataset: str, folder: Path) -> None:
 
 def page(verdict: Verdict, dataset: str) -> str:
     broken, warnings = len(verdict.broken), len(verdict.warnings)
-    state = (
-        f'<span class="error">{broken} broken</span>' if broken else '<span class="holds">all that must holds</span>'
-    )
-    rows = "\n".join(
-        map(_summary_row, sorted(verdict.outcomes, key=lambda outcome: (outcome.success, not outcome.stops)))
-    )
+    state = f'<span class="error">{broken} broken</span>' if broken else '<span class="holds">none broken</span>'
+    worst_first = sorted(verdict.outcomes, key=lambda outcome: (outcome.success, not outcome.stops))
+    rows = "\n".join(map(_summary_row, worst_first))
     sections = "\n".join(
         f"<h2>{_TABLES[table]}</h2>\n{_sections(result)}" for table, result in verdict.pages.items() if result.results
     )
@@ -99,11 +96,11 @@ def _summary_row(outcome: Outcome) -> str:
 
 def _sections(result: "ExpectationSuiteValidationResult") -> str:
     """Great Expectations' section of each column, without what changes from run to run."""
-    from great_expectations.render.renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaSectionView
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaSectionView
 
     document = ValidationResultsPageRenderer().render(result).to_json_dict()
-    view = DefaultJinjaSectionView()
+    view: Any = DefaultJinjaSectionView()  # its methods have no types
     return "\n".join(
         _steady(view.render({"section": section, "section_loop": {"index": number}}))
         for number, section in enumerate(_without_overview(document), start=1)

@@ -44,10 +44,8 @@ def run(params: Params) -> None:
     for outcome in verdict.warnings:
         log.warning("warning: %s", outcome.sentence())
     if verdict.broken:
-        reasons = ". ".join(outcome.sentence() for outcome in verdict.broken)
-        raise WaymarkError(
-            f"{dataset.name} does not hold what is expected of it. {reasons} (see {paths.DATA_DOCS}/index.html)"
-        )
+        reasons = "; also ".join(outcome.sentence() for outcome in verdict.broken)
+        raise WaymarkError(f"{dataset.name}: {reasons}; all of it is in {paths.DATA_DOCS}/index.html")
     log.info("%s: %d images hold %d expectations", dataset.name, len(manifest), len(verdict.outcomes))
 
 
