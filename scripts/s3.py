@@ -51,9 +51,10 @@ def serve(data: Path, port: int, key: str, secret: str, log: Path) -> "subproces
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
         )
+    s3 = client(port, key, secret)
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.poll() is None:
-        if answers(port, key, secret):
+        if answers(s3):
             return process
         time.sleep(0.05)
     process.kill()
@@ -72,10 +73,10 @@ def client(port: int, key: str, secret: str) -> Any:
     )
 
 
-def answers(port: int, key: str, secret: str) -> bool:
-    """Whether a server on `port` accepts these keys."""
+def answers(s3: Any) -> bool:
+    """Whether a server is there and accepts the client's keys."""
     try:
-        client(port, key, secret).list_buckets()
+        s3.list_buckets()
     except (BotoCoreError, ClientError):
         return False
     return True
@@ -110,15 +111,16 @@ def _start(port: int) -> None:
     if not SECRET.exists():
         SECRET.write_text(secrets.token_urlsafe(24), encoding="utf-8")
     secret = SECRET.read_text(encoding="utf-8")
+    s3 = client(port, KEY, secret)
     running = _running()
-    if running and answers(port, KEY, secret):
+    if running and answers(s3):
         print(f"The S3 server runs already on 127.0.0.1:{port} (process {running}).")
     elif running:
         raise SystemExit(f"error: process {running} is our S3 server, but not on port {port}; `make s3-stop` first")
     else:
         PID.write_text(str(serve(DATA, port, KEY, secret, LOG).pid), encoding="utf-8")
         print(f"The S3 server runs on 127.0.0.1:{port} (process {_running()}), its data in {DATA}/.")
-    create_bucket(client(port, KEY, secret), BUCKET)
+    create_bucket(s3, BUCKET)
     point_dvc_at(Path(), port, KEY, secret)
     exports = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",

@@ -1,4 +1,4 @@
-"""A real S3 server for each test that asks for one, and repositories that use it as another person's machine would."""
+"""A real S3 server, emptied for each test that asks for it, and commands that run as on another machine."""
 
 import os
 import shutil
@@ -28,7 +28,6 @@ class S3:
     secret: str
     bucket: str
     data: Path  # the object s3://bucket/a/b is the file data/bucket/a/b
-    process: "subprocess.Popen[bytes]"
 
     @property
     def endpoint(self) -> str:
@@ -58,17 +57,27 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     folder = tmp_path_factory.mktemp("s3")
     port, key, secret = free_port(), "tester", "a-secret-of-the-tests"
     process = server.serve(folder / "data", port, key, secret, folder / "server.log")
     try:
-        server.create_bucket(server.client(port, key, secret), server.BUCKET)
-        yield S3(port, key, secret, server.BUCKET, folder / "data", process)
+        yield S3(port, key, secret, server.BUCKET, folder / "data")
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+@pytest.fixture
+def s3(s3_server: S3) -> S3:
+    """The session's server, its bucket empty."""
+    client = s3_server.client()
+    server.create_bucket(client, s3_server.bucket)
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=s3_server.bucket):
+        for thing in page.get("Contents", ()):
+            client.delete_object(Bucket=s3_server.bucket, Key=thing["Key"])
+    return s3_server
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The DVC remote on a real S3 server: what is pushed comes back, whole or with a complaint."""
 
 import hashlib
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -58,3 +59,37 @@ def test_fresh_clone_pulls_and_runs_no_stage(pushed: Path, clone: Callable, run:
     assert "'draw' didn't change, skipping" in run(fresh, "dvc", "repro", home="elsewhere").stdout
     assert run(fresh, "dvc", "status", home="elsewhere").stdout == "Data and pipelines are up to date.\n"
     assert run(fresh, "git", "status", "--porcelain").stdout == ""
+
+
+def test_flipped_byte_in_the_remote_is_caught_by_pull(
+    pushed: Path, s3, clone: Callable, run: Callable, tmp_path: Path
+) -> None:
+    stored = remote_object(s3.data, b"a seed\n" * 1000)
+    whole = stored.read_bytes()
+    flip_a_byte(stored)
+    fresh = tmp_path / "fresh"
+    clone(pushed, fresh)
+    refused = run(fresh, "dvc", "pull", home="elsewhere", check=False)
+    assert refused.returncode != 0
+    assert "drawn.bin" in refused.stderr
+    assert not (fresh / "drawn.bin").exists()
+
+    stored.write_bytes(whole)  # what pull refused must not stand in the way of the good object
+    run(fresh, "dvc", "pull", home="elsewhere")
+    assert (fresh / "drawn.bin").read_bytes() == b"a seed\n" * 1000
+
+
+def test_60_mb_file_comes_back_from_a_server_that_was_not_restarted(
+    pushed: Path, clone: Callable, run: Callable, tmp_path: Path
+) -> None:
+    """rclone answers ranged reads of 50 to 100 MiB with the whole object's checksum."""
+    content = random.Random(0).randbytes(60_000_000)
+    (pushed / "large.bin").write_bytes(content)
+    run(pushed, "dvc", "add", "--quiet", "large.bin")
+    run(pushed, "git", "add", "large.bin.dvc", ".gitignore")
+    run(pushed, "git", "commit", "--quiet", "--message", "Add a large file")
+    run(pushed, "dvc", "push", "--quiet")
+    fresh = tmp_path / "fresh"
+    clone(pushed, fresh)
+    run(fresh, "dvc", "pull", home="elsewhere")
+    assert (fresh / "large.bin").read_bytes() == content
