@@ -123,7 +123,7 @@ class _Part:
         while data := self._file.read(CHUNK):
             self._count(data)
         if self.position:
-            logger.info("%s: going on after %s bytes", self.path.name.partition(".")[0], f"{self.position:,}")
+            logger.info("%s: going on after %s bytes", self.path.with_suffix("").stem, f"{self.position:,}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
