@@ -161,7 +161,7 @@ def unsafe(name: str) -> str:
     if "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
         return "has a Windows path or a NUL in its name; paths inside an archive use / only"
     if name.startswith("/"):
-        return "has an absolute path"
+        return "is absolute; paths inside an archive are relative"
     if ".." in name.split("/"):
         return "leads out of the archive (..)"
     return "" if name.strip() else "has no name"

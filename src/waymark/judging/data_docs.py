@@ -4,6 +4,7 @@ The sections are Great Expectations' own renderings. Its page around them is not
 and a logo from six hosts, and shows times and random identifiers.
 """
 
+import copy
 import html
 import re
 import shutil
@@ -99,12 +100,27 @@ def _sections(result: "ExpectationSuiteValidationResult") -> str:
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaSectionView
 
-    document = ValidationResultsPageRenderer().render(result).to_json_dict()
+    escaped = copy.deepcopy(result)
+    for one in escaped.results:
+        one.result = _escaped(one.result)
+    document = ValidationResultsPageRenderer().render(escaped).to_json_dict()
     view: Any = DefaultJinjaSectionView()  # its methods have no types
     return "\n".join(
         _steady(view.render({"section": section, "section_loop": {"index": number}}))
         for number, section in enumerate(_without_overview(document), start=1)
     )
+
+
+def _escaped(value: Any) -> Any:
+    """Great Expectations puts values into its markup as they are, and member names come from outside."""
+    match value:
+        case str():
+            return html.escape(value)
+        case dict():
+            return {key: _escaped(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_escaped(item) for item in value]
+    return value
 
 
 def _without_overview(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

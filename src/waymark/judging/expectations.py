@@ -99,10 +99,12 @@ def check(tables: Mapping[str, pd.DataFrame], suite: tuple[Expectation, ...]) ->
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # at INFO it tells of its own registrations
     import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types import base
+
+    base.logger.setLevel(logging.WARNING)  # this module sets its own to INFO
 
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    context.variables.progress_bars = base.ProgressBarsConfig(globally=False, metric_calculations=False)
     source = context.data_sources.add_pandas("manifest")
     outcomes: dict[str, Outcome] = {}
     pages = {}
@@ -143,9 +145,11 @@ def _compiled(entry: Expectation) -> "GxExpectation":
 
 
 def _outcome(entry: Expectation, result: dict[str, Any]) -> Outcome:
-    if result["exception_info"].get("raised_exception"):
-        reason = " ".join(str(result["exception_info"]["exception_message"]).split())
-        raise WaymarkError(f"expectation {entry.name}: cannot be checked ({reason})")
+    raised = result["exception_info"]
+    for fault in (raised,) if "raised_exception" in raised else raised.values():  # one, or one for each metric
+        if fault["raised_exception"]:
+            reason = " ".join(str(fault["exception_message"]).split())
+            raise WaymarkError(f"expectation {entry.name}: cannot be checked ({reason})")
     found = result["result"]
     rows = found.get("unexpected_index_list") or []
     offenders = tuple(_offender(entry, row) for row in rows[:SHOWN])
