@@ -58,7 +58,7 @@ def render(folder: Path, *, tracks: int, frames: int, seed: int, workers: int = 
                 for name in (TRAINING_ARCHIVE, TEST_ARCHIVE, TEST_LABELS_ARCHIVE)
             )
             _add(training, "GTSRB/Readme-Images.txt", _README)
-            for label, (signs, test_signs) in enumerate(_mapped(draw, workers)):
+            for label, (signs, test_signs) in enumerate(_drawn(draw, workers)):
                 _add_training_class(training, label, signs)
                 tests += (image for sign in test_signs for image in sign)
             _add_test(test, labels, Chance(seed, _TEST_ORDER).shuffled(tests))
@@ -72,7 +72,7 @@ def render(folder: Path, *, tracks: int, frames: int, seed: int, workers: int = 
 _Signs = list[list[_Image]]
 
 
-def _mapped(draw: "partial[tuple[_Signs, _Signs]]", workers: int) -> Iterator[tuple[_Signs, _Signs]]:
+def _drawn(draw: "partial[tuple[_Signs, _Signs]]", workers: int) -> Iterator[tuple[_Signs, _Signs]]:
     """The classes' signs in the order of the labels, drawn by `workers` processes."""
     labels = range(len(CLASS_NAMES))
     with ExitStack() as stack:

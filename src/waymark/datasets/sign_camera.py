@@ -48,8 +48,8 @@ def pyramid(template: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
 
 
 def track(chance: Chance, levels: Sequence[NDArray[np.uint8]], frames: int) -> list[Frame]:
-    """`frames` pictures of one sign, growing from some 16 to some 60 px as a car nears it at an even speed."""
-    far, near = chance.uniform(14, 21), chance.uniform(40, 62)
+    """`frames` pictures of one sign, growing from some 16 to some 50 px as a car nears it at an even speed."""
+    far, near = chance.uniform(12, 20), chance.uniform(40, 62)
     view = _View(chance, levels)
     pictures = []
     for number in range(frames):
@@ -67,23 +67,21 @@ class _View:
         fading = int(uniform(0, 0.4) * 256)
         self.coverage = levels[-2][..., 3]
         self.levels = [_faded(level, fading) for level in levels]
-        self.turns = tuple(Drift(chance, -a, a, a / 3) for a in (32, 14, 9))  # yaw, pitch, roll; °
+        self.turns = tuple(Drift(chance, -a, a, a / 3) for a in (38, 16, 10))  # yaw, pitch, roll; °
         self.scene = paint(_scene(chance), SCENE_SIZE, samples=1)[..., :3].astype(np.int32)
         self.scene_x, self.scene_y = Drift(chance, -12, 12, 8), Drift(chance, -12, 12, 8)
         self.post = uniform(5, 9), uniform(-12, 12)
         self.plate = uniform(104, 112) if chance.happens(0.3) else None  # top of a small white plate underneath
         # A third of the tracks are dim, as at dusk or against the light.
-        self.exposure = Drift(chance, 0.28, 0.6, 0.1) if chance.happens(0.35) else Drift(chance, 0.6, 1.3, 0.25)
+        self.exposure = Drift(chance, 0.2, 0.55, 0.1) if chance.happens(0.35) else Drift(chance, 0.6, 1.3, 0.25)
         self.tint = tuple(uniform(0.88, 1.12) for _ in range(3))
         self.haze = Drift(chance, 0, 34, 8) if chance.happens(0.4) else Drift(chance, 0, 8, 0)
         self.slope = uniform(-0.22, 0.22), uniform(-0.22, 0.22)
         self.shadow = (uniform(0, 360), Drift(chance, -0.6, 0.6, 0.4), uniform(0.45, 1.0))
-        self.defocus = Drift(chance, 0, 0.9, 0.3)  # px
-        self.shake = (
-            uniform(0, 2.2) if chance.happens(0.4) else 0.0,
-            int(chance.happens(0.6)),
-        )  # px and axis, mostly sideways
-        self.grain = uniform(1, 8)  # standard deviation, levels
+        self.defocus = Drift(chance, 0, 1.3, 0.4)  # px
+        # Half of the cars shake: so many px, mostly sideways (axis 1).
+        self.shake = uniform(0, 3.2) if chance.happens(0.5) else 0.0, int(chance.happens(0.6))
+        self.grain = uniform(1, 11)  # standard deviation, levels
 
     def frame(self, chance: Chance, size: float, progress: float) -> Frame:
         """The picture in which the longer side of the sign's box is `size` px, with a border around it."""
