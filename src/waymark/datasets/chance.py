@@ -16,7 +16,7 @@ NOISE = 148  # √(4 · (256² − 1) / 12), rounded
 
 
 class Chance:
-    """One stream of random numbers; another `seed` is another, independent stream."""
+    """One stream of random numbers; another `seed` is another, independent stream (zeros at its end do not count)."""
 
     def __init__(self, *seed: int) -> None:
         self._words = np.random.PCG64(np.random.SeedSequence(seed))
