@@ -100,7 +100,7 @@ def point_dvc_at(root: Path, port: int, key: str, secret: str) -> None:
         remote = local.setdefault("remote", {}).setdefault("storage", {})
         if not remote.get("endpointurl", endpoint).startswith(endpoint):
             raise SystemExit(f"error: .dvc/config.local names {remote['endpointurl']}; remove that line first")
-        remote |= {"endpointurl": f"{endpoint}{port}", "region": REGION, "configpath": str(aws_config.resolve())}
+        remote |= {"endpointurl": f"{endpoint}{port}", "region": REGION, "configpath": os.path.relpath(aws_config)}
         remote |= {"access_key_id": key, "secret_access_key": secret}
     Path(configuration.files["local"]).chmod(0o600)
 

@@ -51,6 +51,11 @@ class S3:
         server.point_dvc_at(repository, self.port, self.key, self.secret)
 
 
+@pytest.fixture
+def unused_port() -> int:
+    return free_port()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -3,8 +3,10 @@
 import hashlib
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def pushed(s3, run, tmp_path: Path) -> Path:
+def pushed(s3: Any, run: Callable[..., Any], tmp_path: Path) -> Path:
     """A repository of one stage under this project's own DVC settings, its output pushed."""
     repository = tmp_path / "repository"
     (repository / ".dvc").mkdir(parents=True)
@@ -50,7 +52,9 @@ def flip_a_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_fresh_clone_pulls_and_runs_no_stage(pushed: Path, clone: Callable, run: Callable, tmp_path: Path) -> None:
+def test_fresh_clone_pulls_and_runs_no_stage(
+    pushed: Path, clone: Callable[..., Any], run: Callable[..., Any], tmp_path: Path
+) -> None:
     fresh = tmp_path / "fresh"
     clone(pushed, fresh)
     assert not (fresh / "drawn.bin").exists()
@@ -62,7 +66,7 @@ def test_fresh_clone_pulls_and_runs_no_stage(pushed: Path, clone: Callable, run:
 
 
 def test_flipped_byte_in_the_remote_is_caught_by_pull(
-    pushed: Path, s3, clone: Callable, run: Callable, tmp_path: Path
+    pushed: Path, s3: Any, clone: Callable[..., Any], run: Callable[..., Any], tmp_path: Path
 ) -> None:
     stored = remote_object(s3.data, b"a seed\n" * 1000)
     whole = stored.read_bytes()
@@ -80,7 +84,7 @@ def test_flipped_byte_in_the_remote_is_caught_by_pull(
 
 
 def test_60_mb_file_comes_back_from_a_server_that_was_not_restarted(
-    pushed: Path, clone: Callable, run: Callable, tmp_path: Path
+    pushed: Path, clone: Callable[..., Any], run: Callable[..., Any], tmp_path: Path
 ) -> None:
     """rclone answers ranged reads of 50 to 100 MiB with the whole object's checksum."""
     content = random.Random(0).randbytes(60_000_000)
@@ -93,3 +97,24 @@ def test_60_mb_file_comes_back_from_a_server_that_was_not_restarted(
     clone(pushed, fresh)
     run(fresh, "dvc", "pull", home="elsewhere")
     assert (fresh / "large.bin").read_bytes() == content
+
+
+def test_flipped_byte_in_the_cache_is_named_and_a_pull_heals_it(pushed: Path, run: Callable[..., Any]) -> None:
+    """DVC itself believes its cache: `dvc checkout` hands the damaged bytes out and `dvc status` is content."""
+    check = (sys.executable, str(ROOT / "scripts" / "check_cache.py"))
+    assert run(pushed, *check).stdout == "1 objects in the cache, all whole\n"
+    (stored,) = (pushed / ".dvc" / "cache" / "files" / "md5").glob("??/*")
+    flip_a_byte(stored)
+    (pushed / "drawn.bin").unlink()
+    run(pushed, "dvc", "checkout")
+
+    found = run(pushed, *check, check=False)
+    assert found.returncode == 1
+    assert f"drawn.bin: its copy in the cache is damaged: {stored}\n" in found.stdout
+    assert "drawn.bin: differs from what dvc.lock records\n" in found.stdout
+
+    stored.unlink()
+    (pushed / "drawn.bin").unlink()
+    run(pushed, "dvc", "pull")
+    assert (pushed / "drawn.bin").read_bytes() == b"a seed\n" * 1000
+    run(pushed, *check)

@@ -4,6 +4,7 @@ import json
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def gtsrb(source: str) -> params.Params:
 
 
 @pytest.fixture(autouse=True)
-def person(s3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def person(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody who has typed the export lines that `make s3` prints."""
     workspace = tmp_path / "workspace"
     workspace.mkdir()
@@ -35,7 +36,7 @@ def person(s3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def put(s3, tmp_path: Path, *keys: str, content: bytes = b"content") -> bytes:
+def put(s3: Any, tmp_path: Path, *keys: str, content: bytes = b"content") -> bytes:
     path = tmp_path / "made.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(zipfile.ZipInfo("member"), content)
@@ -44,7 +45,7 @@ def put(s3, tmp_path: Path, *keys: str, content: bytes = b"content") -> bytes:
     return path.read_bytes()
 
 
-def test_one_object_is_collected(s3, tmp_path: Path) -> None:
+def test_one_object_is_collected(s3: Any, tmp_path: Path) -> None:
     content = put(s3, tmp_path, "signs/archive.zip")
     collect.run(gtsrb("s3://waymark/signs/archive.zip"))
     assert (RAW / "archive.zip").read_bytes() == content
@@ -53,20 +54,20 @@ def test_one_object_is_collected(s3, tmp_path: Path) -> None:
     assert s3.secret not in json.dumps(document)
 
 
-def test_prefix_collects_the_archives_under_it_and_nothing_else(s3, tmp_path: Path) -> None:
+def test_prefix_collects_the_archives_under_it_and_nothing_else(s3: Any, tmp_path: Path) -> None:
     put(s3, tmp_path, "signs/b.zip", "signs/deeper/a.zip", "signs/notes.txt", "other/c.zip")
     collect.run(gtsrb("s3://waymark/signs/"))
     assert sorted(path.name for path in RAW.iterdir()) == ["a.zip", "b.zip", "source.json"]
 
 
-def test_one_name_under_two_prefixes_is_refused(s3, tmp_path: Path) -> None:
+def test_one_name_under_two_prefixes_is_refused(s3: Any, tmp_path: Path) -> None:
     put(s3, tmp_path, "signs/a.zip", "signs/deeper/a.zip")
     with pytest.raises(WaymarkError, match=r"source: a\.zip stands under two prefixes"):
         collect.run(gtsrb("s3://waymark/signs/"))
 
 
 def test_object_of_which_a_part_has_arrived_is_taken_up_there(
-    s3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = put(s3, tmp_path, "a.zip", content=bytes(range(256)) * 40)
     target, partial = tmp_path / "raw" / "a.zip", tmp_path / "partial"
