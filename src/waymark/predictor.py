@@ -37,6 +37,12 @@ class Predictor:
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         self.contract = contract
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        side, classes = self.session.get_inputs()[0].shape[-1], self.session.get_outputs()[0].shape[-1]
+        if (side, classes) != (contract.image_size, len(contract.class_names)):
+            raise WaymarkError(
+                f"{onnx}: takes images of {side} px to {classes} classes, the contract names {contract.image_size} px "
+                f"and {len(contract.class_names)} classes; run `dvc repro`"
+            )
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, S, S, 3) uint8 to (N, classes), a batch at a time; `images` may be memory-mapped."""

@@ -67,8 +67,9 @@ def fit(params: Params, contract: Contract) -> tuple[nn.Module, History]:
 
 
 def _quieten_lightning() -> None:
-    # It advises worker processes, which would only copy what one gather already has in memory, and lists the devices
-    # that it does not use.
+    # It advises worker processes, which would only copy what one gather already has in memory, lists the devices that
+    # it does not use, and trips over a deprecation in torch that is not ours to mend.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,43 @@
+"""Metrics on cases small enough to count by hand."""
+
+import numpy as np
+import pytest
+
+from waymark.judging import metrics
+
+LABELS = np.array([0, 0, 0, 1])
+PROBABILITIES = np.array([[0.8, 0.2, 0.0], [0.6, 0.4, 0.0], [0.3, 0.7, 0.0], [0.1, 0.9, 0.0]])
+
+
+def test_metrics_of_four_images() -> None:
+    result = metrics.compute(PROBABILITIES, LABELS)
+    assert result.images == 4
+    assert result.accuracy == 0.75
+    assert result.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)  # the class without images does not count
+    assert result.min_class_recall == pytest.approx(2 / 3)
+    assert result.macro_f1 == pytest.approx((4 / 5 + 2 / 3) / 2)
+    assert result.negative_log_likelihood == pytest.approx(-np.log([0.8, 0.6, 0.3, 0.9]).mean())
+    assert result.brier_score == pytest.approx((2 * 0.2**2 + 2 * 0.4**2 + 2 * 0.7**2 + 2 * 0.1**2) / 4)
+    assert result.expected_calibration_error == pytest.approx((0.2 + 0.4 + 0.7 + 0.1) / 4)  # one image a bin
+
+
+def test_confusion_has_labels_as_rows() -> None:
+    assert metrics.confusion(np.array([0, 0, 2]), np.array([1, 0, 2]), 3).tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_a_calibrated_predictor_has_almost_no_calibration_error() -> None:
+    generator = np.random.default_rng(0)
+    confidence = generator.uniform(0.5, 1, 60_000)
+    right = generator.random(60_000) < confidence
+    assert metrics.expected_calibration_error(confidence, right) < 0.01
+    assert metrics.expected_calibration_error(np.minimum(confidence + 0.1, 1), right) == pytest.approx(0.09, abs=0.02)
+
+
+def test_reliability_bins_have_equal_mass() -> None:
+    bins = metrics.reliability(np.linspace(0, 1, 150), np.ones(150, bool))
+    assert bins[:, 2].tolist() == [10] * 15
+    assert (np.diff(bins[:, 0]) > 0).all()
+
+
+def test_a_certain_mistake_has_a_finite_loss() -> None:
+    assert np.isfinite(metrics.negative_log_likelihood(np.array([[1.0, 0.0]]), np.array([1])))

@@ -1,0 +1,23 @@
+"""The model card names what was confused, from the predictions alone."""
+
+import pandas as pd
+
+from waymark.contract import Contract
+from waymark.judging.metrics import Metrics
+from waymark.judging.model_card import model_card
+
+CONTRACT = Contract("rendered", ("Stop", "Yield"), 32, 0.1, (0.5,) * 3, (0.5,) * 3, 1.5, "aa", "bb")
+RESULT = Metrics(3, 2 / 3, 0.75, 0.7, 0.5, 0.4, 0.3, 0.02)
+
+
+def test_the_card_counts_what_was_taken_for_what() -> None:
+    card = model_card(CONTRACT, RESULT, pd.DataFrame({"label": [0, 0, 1], "predicted": [0, 1, 1]}))
+    assert "| Stop | Yield | 1 of 2 |" in card
+    assert "| Yield | Stop" not in card
+    assert "| accuracy | 0.666667 |" in card
+    assert "temperature 1.5" in card
+
+
+def test_a_model_without_mistakes_says_so() -> None:
+    card = model_card(CONTRACT, RESULT, pd.DataFrame({"label": [0, 1], "predicted": [0, 1]}))
+    assert "every test image is right" in card

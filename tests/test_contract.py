@@ -1,0 +1,144 @@
+"""The preprocessing contract: the same numbers wherever an image is prepared."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from waymark import contract
+from waymark.contract import Contract, ImageError, decode
+from waymark.errors import WaymarkError
+
+CONTRACT = Contract(
+    dataset="rendered",
+    class_names=("stop", "go"),
+    image_size=4,
+    crop_margin=0.0,
+    mean=(0.5, 0.25, 0.0),
+    std=(0.5, 0.25, 1.0),
+)
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def test_the_cut_is_the_box_with_its_last_row_and_column() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[2:6, 2:6] = 200
+    cut = CONTRACT.image(Image.fromarray(pixels), (2, 2, 5, 5))
+    assert cut.shape == (4, 4, 3)
+    assert (cut == 200).all()
+
+
+def test_the_margin_is_kept_on_each_side() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[2:6, 2:6] = 200
+    cut = replace(CONTRACT, crop_margin=0.5).image(Image.fromarray(pixels), (2, 2, 5, 5))
+    assert (cut == np.asarray(Image.fromarray(pixels).resize((4, 4), Image.Resampling.BILINEAR))).all()
+
+
+def test_a_wide_box_is_cut_as_a_square_around_its_centre() -> None:
+    pixels = np.arange(10, dtype=np.uint8)[:, None, None].repeat(10, 1).repeat(3, 2)
+    cut = CONTRACT.image(Image.fromarray(pixels), (2, 4, 5, 5))  # 4 wide, 2 high: rows 3 to 6
+    assert cut[:, 0, 0].tolist() == [3, 4, 5, 6]
+
+
+def test_the_cut_ends_where_the_image_ends() -> None:
+    image = Image.new("RGB", (8, 8), (9, 8, 7))
+    cut = replace(CONTRACT, crop_margin=1.0).image(image, (0, 0, 7, 7))
+    assert (cut == (9, 8, 7)).all()
+
+
+def test_normalised_images_are_channels_first_with_zero_mean_and_unit_spread() -> None:
+    images = np.full((1, 4, 4, 3), 255, np.uint8)
+    normalised = CONTRACT.normalise(images)
+    assert normalised.shape == (1, 3, 4, 4)
+    assert normalised.dtype == np.float32
+    assert normalised[0, :, 0, 0].tolist() == pytest.approx([1.0, 3.0, 1.0])
+
+
+def test_probabilities_sum_to_one_and_soften_with_temperature() -> None:
+    logits = np.array([[1000.0, 0.0]], np.float32)
+    assert CONTRACT.probabilities(logits).tolist() == [[1.0, 0.0]]
+    warm = replace(CONTRACT, temperature=1000.0).probabilities(logits)
+    assert warm[0].tolist() == pytest.approx([np.e / (np.e + 1), 1 / (np.e + 1)])
+
+
+def test_a_written_contract_reads_back_equal(tmp_path: Path) -> None:
+    CONTRACT.write(tmp_path / "contract.json")
+    assert contract.read(tmp_path / "contract.json") == CONTRACT
+
+
+@pytest.mark.parametrize("schema", [0, 2, None, "1"])
+def test_a_contract_of_another_schema_is_refused(tmp_path: Path, schema: object) -> None:  # M9
+    path = tmp_path / "contract.json"
+    CONTRACT.write(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": schema}))
+    with pytest.raises(WaymarkError, match=r"contract schema .* this version reads 1"):
+        contract.read(path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"schema": 1}', '{"schema": 1, "colour": "grey"}'])
+def test_a_damaged_contract_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "contract.json").write_text(content)
+    with pytest.raises(WaymarkError, match=r"contract\.json"):
+        contract.read(tmp_path / "contract.json")
+
+
+@pytest.mark.parametrize(
+    ("image", "pixel"),
+    [
+        (Image.new("L", (2, 2), 7), (7, 7, 7)),
+        (Image.new("1", (2, 2), 1), (255, 255, 255)),
+        (Image.new("RGBA", (2, 2), (200, 100, 50, 0)), (0, 0, 0)),
+        (Image.new("LA", (2, 2), (200, 255)), (200, 200, 200)),
+        (Image.fromarray(np.full((2, 2), 0x1234, np.uint16)), (0x12, 0x12, 0x12)),
+        (Image.new("RGB", (2, 2), (1, 2, 3)).quantize(2), (1, 2, 3)),
+    ],
+)
+def test_every_mode_becomes_rgb_as_documented(image: Image.Image, pixel: tuple[int, int, int]) -> None:  # D4
+    decoded = decode(encoded(image))
+    assert decoded.mode == "RGB"
+    assert decoded.getpixel((0, 0)) == pixel
+
+
+def test_cmyk_becomes_rgb() -> None:
+    decoded = decode(encoded(Image.new("CMYK", (8, 8), (0, 0, 0, 255)), "JPEG"))
+    assert decoded.getpixel((4, 4)) == (0, 0, 0)
+
+
+def test_exif_rotation_is_applied() -> None:  # D23
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees to see it upright
+    assert decode(encoded(Image.new("RGB", (8, 4)), "JPEG", exif=exif)).size == (4, 8)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "PPM", "BMP", "WEBP"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_truncated_image_is_refused(format: str, share: float) -> None:  # D1
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), format)
+    with pytest.raises(ImageError):
+        decode(data[: int(len(data) * share)])
+
+
+def test_zero_bytes_are_no_image() -> None:  # D2
+    with pytest.raises(ImageError, match="zero bytes"):
+        decode(b"")
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"P6 2 2 255\n", b"BM"]))
+def test_any_bytes_decode_or_are_refused_by_name(tail: bytes, head: bytes) -> None:
+    try:
+        assert decode(head + tail).mode == "RGB"
+    except ImageError:
+        pass

@@ -1,0 +1,75 @@
+"""params.yaml: typed, range-checked, and every mistake named before any work."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from waymark.errors import WaymarkError
+from waymark.params import Params, load
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def load_with(tmp_path: Path, **changed: object) -> Params:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(DEFAULTS | changed), encoding="utf-8")
+    return load(path)
+
+
+def test_the_repository_s_own_file_is_valid() -> None:
+    assert load(ROOT / "params.yaml").model_dump() == DEFAULTS
+
+
+def test_each_key_stands_on_one_line_with_a_comment() -> None:
+    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    keys = [match[1] for line in lines if (match := re.match(r"(\w+): +\S+ +# \S", line))]
+    assert keys == list(Params.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"lr": 0.0}, r"lr: 0\.0 is not allowed .*allowed: \(0, 10\]"),
+        ({"lr": "fast"}, r"lr: 'fast' is not allowed"),
+        ({"lr": float("nan")}, r"lr: nan is not allowed"),
+        ({"epochs": 1.5}, r"epochs: 1\.5 is not allowed"),
+        ({"epochs": True}, r"epochs: True is not allowed"),
+        ({"image_size": 4096}, r"image_size: 4096 is not allowed .*allowed: \[16, 256\]"),
+        ({"dataset": "mnist"}, r"dataset: 'mnist' is not allowed .*'rendered' or 'gtsrb'"),
+        ({"learning_rate": 0.1}, r"unknown key 'learning_rate'; known are dataset, source"),
+        ({"dataset": "rendered", "source": "signs.zip"}, r"'signs\.zip' does not go with dataset: rendered"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    tmp_path: Path, changed: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(WaymarkError, match=sentence):
+        load_with(tmp_path, **changed)
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(WaymarkError, match=r"width: 9 .*; epochs: 0 "):
+        load_with(tmp_path, epochs=0, width=9)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({k: v for k, v in DEFAULTS.items() if k != "seed"}))
+    with pytest.raises(WaymarkError, match="key 'seed' is missing"):
+        load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("content", ["", "- a list", "lr: [", "\ud800".encode("utf-8", "surrogatepass")])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str | bytes) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(WaymarkError, match=r"params\.yaml"):
+        load(path)
+
+
+def test_parameters_cannot_be_changed_after_loading(tmp_path: Path) -> None:
+    params = load_with(tmp_path)
+    with pytest.raises(ValueError, match="frozen"):
+        params.lr = 1.0  # type: ignore[misc]
