@@ -187,12 +187,12 @@ def test_rendered_records_how_it_was_drawn(monkeypatch: pytest.MonkeyPatch) -> N
         zipped(folder / "signs.zip", bytes([tracks, frames, seed]))
 
     monkeypatch.setattr(rendered, "render", render)
-    collect.run(DEFAULTS.model_copy(update={"rendered_tracks": 5, "rendered_frames": 3, "seed": 7}))
+    collect.run(DEFAULTS.model_copy(update={"rendered_tracks": 5, "rendered_frames": 3, "rendered_seed": 7}))
     with zipfile.ZipFile(paths.raw("rendered") / "signs.zip") as archive:
         assert archive.read("member") == bytes([5, 3, 7])
     document = recorded("rendered")
     assert document["source"] == "drawn"
-    assert document["drawing"] == {"seed": 7, "rendered_tracks": 5, "rendered_frames": 3}
+    assert document["drawing"] == {"rendered_seed": 7, "rendered_tracks": 5, "rendered_frames": 3}
     assert [thing["name"] for thing in document["objects"]] == ["signs.zip"]
 
 

@@ -41,9 +41,9 @@ def run(params: Params) -> None:
 
 
 def _draw(folder: Path, params: Params) -> dict[str, Any]:
-    tracks, frames, seed = params.rendered_tracks, params.rendered_frames, params.seed
+    tracks, frames, seed = params.rendered_tracks, params.rendered_frames, params.rendered_seed
     rendered.render(folder, tracks=tracks, frames=frames, seed=seed)
-    drawing = {"seed": seed, "rendered_tracks": tracks, "rendered_frames": frames}
+    drawing = {"rendered_seed": seed, "rendered_tracks": tracks, "rendered_frames": frames}
     return {"source": "drawn", "drawing": drawing, "objects": [_measure(path) for path in sorted(folder.iterdir())]}
 
 
