@@ -42,7 +42,7 @@ lint: $(READY) ## Check style, types and the lock
 
 .PHONY: s3
 s3: $(READY) ## Start a real S3 server on this machine and make it the DVC remote
-	@python scripts/s3.py start
+	@python scripts/s3.py start --port $(or $(PORT),9000)
 
 .PHONY: s3-stop
 s3-stop: $(READY) ## Stop that S3 server; what it stores stays

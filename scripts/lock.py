@@ -1,7 +1,7 @@
 """Resolve pyproject.toml into the hash-pinned lock files (`make lock`).
 
-requirements.lock             every package but torch's CUDA libraries; torch is listed with the hashes of both its builds
-requirements/build.lock       pip and setuptools: installed first, so that source packages build without fetching anything
+requirements.lock             all but torch's CUDA libraries; torch with the hashes of both its builds
+requirements/build.lock       pip and setuptools: installed first, so that building a source package fetches nothing
 requirements/torch-cpu.lock   the CPU build of torch, taken where the package index offers it
 requirements/torch-cuda.lock  torch's CUDA libraries, taken with the ordinary Linux build
 """

@@ -1,5 +1,6 @@
 """The preprocessing contract: the same numbers wherever an image is prepared."""
 
+import contextlib
 import io
 import json
 from dataclasses import replace
@@ -136,9 +137,10 @@ def test_zero_bytes_are_no_image() -> None:  # D2
         decode(b"")
 
 
-@given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"P6 2 2 255\n", b"BM"]))
+HEADS = [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"P6 2 2 255\n", b"BM", b"GIF89a"]
+
+
+@given(st.binary(max_size=200), st.sampled_from(HEADS))
 def test_any_bytes_decode_or_are_refused_by_name(tail: bytes, head: bytes) -> None:
-    try:
+    with contextlib.suppress(ImageError):
         assert decode(head + tail).mode == "RGB"
-    except ImageError:
-        pass

@@ -43,9 +43,7 @@ def test_each_key_stands_on_one_line_with_a_comment() -> None:
         ({"dataset": "rendered", "source": "signs.zip"}, r"'signs\.zip' does not go with dataset: rendered"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(
-    tmp_path: Path, changed: dict[str, object], sentence: str
-) -> None:
+def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, changed: dict[str, object], sentence: str) -> None:
     with pytest.raises(WaymarkError, match=sentence):
         load_with(tmp_path, **changed)
 
@@ -72,4 +70,4 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str | byt
 def test_parameters_cannot_be_changed_after_loading(tmp_path: Path) -> None:
     params = load_with(tmp_path)
     with pytest.raises(ValueError, match="frozen"):
-        params.lr = 1.0  # type: ignore[misc]
+        params.lr = 1.0

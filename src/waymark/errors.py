@@ -15,7 +15,9 @@ def exit_with_sentence(command: Callable[[], int | None]) -> Callable[[], None]:
 
     @functools.wraps(command)
     def run() -> None:
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+        for own in ("waymark", "__main__"):  # a stage is __main__ under `python -m`; libraries speak of trouble only
+            logging.getLogger(own).setLevel(logging.INFO)
         try:
             code = command()
         except WaymarkError as error:

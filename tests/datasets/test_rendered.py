@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 
 from waymark.datasets import rendered
-from waymark.datasets.chance import Chance
-from waymark.datasets.rendered import RENDERED, TEST_ARCHIVE, TEST_LABELS_ARCHIVE, TRAINING_ARCHIVE, render
-from waymark.datasets.sign_camera import pyramid, track
-from waymark.datasets.sign_catalogue import CLASS_NAMES, template
+from waymark.datasets.drawing.camera import pyramid, track
+from waymark.datasets.drawing.catalogue import template
+from waymark.datasets.drawing.chance import Chance
+from waymark.datasets.registry import RENDERED
+from waymark.datasets.rendered import TEST_ARCHIVE, TEST_LABELS_ARCHIVE, TRAINING_ARCHIVE, render
+from waymark.datasets.traffic_sign_names import CLASS_NAMES
 from waymark.errors import WaymarkError
 
 ARCHIVES = (TRAINING_ARCHIVE, TEST_ARCHIVE, TEST_LABELS_ARCHIVE)

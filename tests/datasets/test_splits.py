@@ -36,7 +36,7 @@ def test_each_class_has_two_tracks_or_more_in_val_and_one_in_train(
     of_split = rows.groupby(["split", "label"])["group"].nunique().unstack()
     assert (of_split.loc["val"] >= 2).all()
     assert (of_split.loc["train"] >= 1).all()
-    assert of_split.loc["val"].tolist() == [max(2, min(round(fraction * n), n - 1)) for n in tracks]
+    assert list(of_split.loc["val"]) == [max(2, min(round(fraction * n), n - 1)) for n in tracks]
 
 
 def test_the_same_seed_gives_the_same_split_whatever_the_row_order() -> None:

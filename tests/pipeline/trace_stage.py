@@ -12,7 +12,8 @@ class RecordingParams:
     """Stands in for Params and remembers which keys were asked for."""
 
     def __init__(self, params: Params) -> None:
-        self._params, self.read = params, set()
+        self._params = params
+        self.read: set[str] = set()
 
     def __getattr__(self, key: str) -> object:
         value = getattr(self._params, key)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from waymark.datasets.archives import Archive, ArchiveError, open_all, shown, unsafe
 from waymark.datasets.base import Origin, Read, Record, Split
-from waymark.datasets.sign_catalogue import CLASS_NAMES
+from waymark.datasets.traffic_sign_names import CLASS_NAMES
 from waymark.errors import WaymarkError
 
 _IMAGES = (".ppm", ".png", ".jpg", ".jpeg", ".bmp", ".webp")

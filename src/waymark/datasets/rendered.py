@@ -15,13 +15,11 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from tqdm import tqdm
 
-from waymark.datasets.chance import Chance
-from waymark.datasets.gtsrb import TrafficSigns
-from waymark.datasets.sign_camera import Frame, pyramid, track
-from waymark.datasets.sign_catalogue import CLASS_NAMES, template
+from waymark.datasets.drawing.camera import Frame, pyramid, track
+from waymark.datasets.drawing.catalogue import template
+from waymark.datasets.drawing.chance import Chance
+from waymark.datasets.traffic_sign_names import CLASS_NAMES
 from waymark.errors import WaymarkError
-
-RENDERED = TrafficSigns("rendered", CLASS_NAMES, origins=())
 
 TRAINING_ARCHIVE = "GTSRB_Final_Training_Images.zip"
 TEST_ARCHIVE = "GTSRB_Final_Test_Images.zip"

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from waymark.datasets.canvas import Colour
-from waymark.datasets.sign_catalogue import CLASS_NAMES, SIGNS, drawing, template
-from waymark.datasets.sign_lettering import lettering
-from waymark.datasets.sign_pictograms import BLACK, RED, WHITE, YELLOW
+from waymark.datasets.drawing.canvas import Colour
+from waymark.datasets.drawing.catalogue import SIGNS, drawing, template
+from waymark.datasets.drawing.lettering import lettering
+from waymark.datasets.drawing.pictograms import BLACK, RED, WHITE, YELLOW
+from waymark.datasets.traffic_sign_names import CLASS_NAMES
 
 SIZE = 64
 PINNED = "5b8014b17398245391137684cc74cab8261aa4220235572ee9c946b0fb2f184a"
@@ -31,7 +32,7 @@ def test_there_are_43_classes_with_43_names() -> None:
 
 def test_speed_limits_carry_the_number_of_their_name() -> None:
     for label in (0, 1, 2, 3, 4, 5, 6, 7, 8):
-        assert f"({SIGNS[label].content}km/h)" in SIGNS[label].name
+        assert f"({SIGNS[label].content}km/h)" in CLASS_NAMES[label]
 
 
 def test_every_sign_fills_its_square_and_leaves_its_corners_clear(templates: list[NDArray[np.uint8]]) -> None:

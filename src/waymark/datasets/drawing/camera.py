@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from waymark.datasets import optics
-from waymark.datasets.canvas import SPAN, Colour, Shape, box, cosine, disc, paint, sine
-from waymark.datasets.chance import NOISE, Chance, Drift
+from waymark.datasets.drawing import optics
+from waymark.datasets.drawing.canvas import SPAN, Colour, Shape, box, cosine, disc, paint, sine
+from waymark.datasets.drawing.chance import NOISE, Chance, Drift
 
 SAMPLES = 3  # a side of a pixel, before blur and averaging
 SCENE_SIZE = 128  # px of the square background

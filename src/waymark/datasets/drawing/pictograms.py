@@ -7,7 +7,7 @@ signs share are centred on the origin.
 import math
 from collections.abc import Sequence
 
-from waymark.datasets.canvas import (
+from waymark.datasets.drawing.canvas import (
     Colour,
     Point,
     Shape,

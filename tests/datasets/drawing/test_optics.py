@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from waymark.datasets import optics
+from waymark.datasets.drawing import optics
 
 FLAT = optics.pose(0, 0, 0)
 

@@ -1,4 +1,4 @@
-"""The 43 classes of GTSRB: their English names and their signs, as drawings.
+"""The signs of the 43 classes of GTSRB, as drawings.
 
 The signs follow the German catalogue (Katalog der Verkehrszeichen, VzKat): shape, rim, colours and pictogram of each.
 """
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from waymark.datasets import sign_pictograms as pictograms
-from waymark.datasets.canvas import SPAN, Colour, Point, arc, disc, fill, mirrored, paint, recoloured, stroke
-from waymark.datasets.sign_lettering import lettering
-from waymark.datasets.sign_pictograms import BLACK, RED, WHITE, YELLOW, Drawing
+from waymark.datasets.drawing import pictograms
+from waymark.datasets.drawing.canvas import SPAN, Colour, Point, arc, disc, fill, mirrored, paint, recoloured, stroke
+from waymark.datasets.drawing.lettering import lettering
+from waymark.datasets.drawing.pictograms import BLACK, RED, WHITE, YELLOW, Drawing
 
 BLUE: Colour = (0, 82, 160)
 GREY: Colour = (112, 114, 116)
@@ -22,7 +22,6 @@ GREY: Colour = (112, 114, 116)
 class Sign:
     """A plate and what stands on it: a text, a pictogram, or nothing."""
 
-    name: str
     plate: Callable[[], Drawing]
     content: str | Callable[[], Drawing] = ""
     mirror: bool = False
@@ -109,51 +108,49 @@ def _octagon() -> Drawing:
     return (fill(corners, WHITE, 6), fill(corners, RED, 1))
 
 
-# Index = label, in the organisers' order.
+# Index = label: in the order of waymark.datasets.traffic_sign_names.
 SIGNS: tuple[Sign, ...] = (
-    Sign("Speed limit (20km/h)", _prohibition, "20"),
-    Sign("Speed limit (30km/h)", _prohibition, "30"),
-    Sign("Speed limit (50km/h)", _prohibition, "50"),
-    Sign("Speed limit (60km/h)", _prohibition, "60"),
-    Sign("Speed limit (70km/h)", _prohibition, "70"),
-    Sign("Speed limit (80km/h)", _prohibition, "80"),
-    Sign("End of speed limit (80km/h)", _derestriction, "80"),
-    Sign("Speed limit (100km/h)", _prohibition, "100"),
-    Sign("Speed limit (120km/h)", _prohibition, "120"),
-    Sign("No passing", _prohibition, pictograms.two_cars),
-    Sign("No passing for vehicles over 3.5 metric tons", _prohibition, pictograms.lorry_and_car),
-    Sign("Right-of-way at the next intersection", _warning, pictograms.crossing_with_priority),
-    Sign("Priority road", _diamond),
-    Sign("Yield", _yield),
-    Sign("Stop", _octagon, "STOP"),
-    Sign("No vehicles", _prohibition),
-    Sign("Vehicles over 3.5 metric tons prohibited", _prohibition, pictograms.lorry_from_the_side),
-    Sign("No entry", _red_disc, pictograms.bar),
-    Sign("General caution", _warning, pictograms.exclamation_mark),
-    Sign("Dangerous curve to the left", _warning, pictograms.curve_to_the_left),
-    Sign("Dangerous curve to the right", _warning, pictograms.curve_to_the_left, mirror=True),
-    Sign("Double curve", _warning, pictograms.double_curve),
-    Sign("Bumpy road", _warning, pictograms.bumps),
-    Sign("Slippery road", _warning, pictograms.skidding_car),
-    Sign("Road narrows on the right", _warning, pictograms.narrowing_on_the_right),
-    Sign("Road work", _warning, pictograms.road_worker),
-    Sign("Traffic signals", _warning, pictograms.traffic_light),
-    Sign("Pedestrians", _warning, pictograms.walker),
-    Sign("Children crossing", _warning, pictograms.running_children),
-    Sign("Bicycles crossing", _warning, pictograms.bicycle),
-    Sign("Beware of ice/snow", _warning, pictograms.snowflake),
-    Sign("Wild animals crossing", _warning, pictograms.deer),
-    Sign("End of all speed and passing limits", _derestriction),
-    Sign("Turn right ahead", _mandatory, pictograms.turn_to_the_right),
-    Sign("Turn left ahead", _mandatory, pictograms.turn_to_the_right, mirror=True),
-    Sign("Ahead only", _mandatory, pictograms.straight_on),
-    Sign("Go straight or right", _mandatory, pictograms.straight_on_or_right),
-    Sign("Go straight or left", _mandatory, pictograms.straight_on_or_right, mirror=True),
-    Sign("Keep right", _mandatory, pictograms.keep_to_the_right),
-    Sign("Keep left", _mandatory, pictograms.keep_to_the_right, mirror=True),
-    Sign("Roundabout mandatory", _mandatory, pictograms.roundabout),
-    Sign("End of no passing", _derestriction, pictograms.two_cars),
-    Sign("End of no passing by vehicles over 3.5 metric tons", _derestriction, pictograms.lorry_and_car),
+    Sign(_prohibition, "20"),  # Speed limit (20km/h)
+    Sign(_prohibition, "30"),  # Speed limit (30km/h)
+    Sign(_prohibition, "50"),  # Speed limit (50km/h)
+    Sign(_prohibition, "60"),  # Speed limit (60km/h)
+    Sign(_prohibition, "70"),  # Speed limit (70km/h)
+    Sign(_prohibition, "80"),  # Speed limit (80km/h)
+    Sign(_derestriction, "80"),  # End of speed limit (80km/h)
+    Sign(_prohibition, "100"),  # Speed limit (100km/h)
+    Sign(_prohibition, "120"),  # Speed limit (120km/h)
+    Sign(_prohibition, pictograms.two_cars),  # No passing
+    Sign(_prohibition, pictograms.lorry_and_car),  # No passing for vehicles over 3.5 metric tons
+    Sign(_warning, pictograms.crossing_with_priority),  # Right-of-way at the next intersection
+    Sign(_diamond),  # Priority road
+    Sign(_yield),  # Yield
+    Sign(_octagon, "STOP"),  # Stop
+    Sign(_prohibition),  # No vehicles
+    Sign(_prohibition, pictograms.lorry_from_the_side),  # Vehicles over 3.5 metric tons prohibited
+    Sign(_red_disc, pictograms.bar),  # No entry
+    Sign(_warning, pictograms.exclamation_mark),  # General caution
+    Sign(_warning, pictograms.curve_to_the_left),  # Dangerous curve to the left
+    Sign(_warning, pictograms.curve_to_the_left, mirror=True),  # Dangerous curve to the right
+    Sign(_warning, pictograms.double_curve),  # Double curve
+    Sign(_warning, pictograms.bumps),  # Bumpy road
+    Sign(_warning, pictograms.skidding_car),  # Slippery road
+    Sign(_warning, pictograms.narrowing_on_the_right),  # Road narrows on the right
+    Sign(_warning, pictograms.road_worker),  # Road work
+    Sign(_warning, pictograms.traffic_light),  # Traffic signals
+    Sign(_warning, pictograms.walker),  # Pedestrians
+    Sign(_warning, pictograms.running_children),  # Children crossing
+    Sign(_warning, pictograms.bicycle),  # Bicycles crossing
+    Sign(_warning, pictograms.snowflake),  # Beware of ice/snow
+    Sign(_warning, pictograms.deer),  # Wild animals crossing
+    Sign(_derestriction),  # End of all speed and passing limits
+    Sign(_mandatory, pictograms.turn_to_the_right),  # Turn right ahead
+    Sign(_mandatory, pictograms.turn_to_the_right, mirror=True),  # Turn left ahead
+    Sign(_mandatory, pictograms.straight_on),  # Ahead only
+    Sign(_mandatory, pictograms.straight_on_or_right),  # Go straight or right
+    Sign(_mandatory, pictograms.straight_on_or_right, mirror=True),  # Go straight or left
+    Sign(_mandatory, pictograms.keep_to_the_right),  # Keep right
+    Sign(_mandatory, pictograms.keep_to_the_right, mirror=True),  # Keep left
+    Sign(_mandatory, pictograms.roundabout),  # Roundabout mandatory
+    Sign(_derestriction, pictograms.two_cars),  # End of no passing
+    Sign(_derestriction, pictograms.lorry_and_car),  # End of no passing by vehicles over 3.5 metric tons
 )
-
-CLASS_NAMES: tuple[str, ...] = tuple(sign.name for sign in SIGNS)

@@ -7,7 +7,7 @@ matrix product and no float sum, whose last bits depend on the processor.
 import numpy as np
 from numpy.typing import NDArray
 
-from waymark.datasets.canvas import SPAN, cosine, sine
+from waymark.datasets.drawing.canvas import SPAN, cosine, sine
 
 Array = NDArray[np.float64]
 Row = tuple[float, float, float]

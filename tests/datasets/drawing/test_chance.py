@@ -1,6 +1,6 @@
 import numpy as np
 
-from waymark.datasets.chance import NOISE, Chance
+from waymark.datasets.drawing.chance import NOISE, Chance
 
 
 def test_stream_is_the_same_for_ever() -> None:

@@ -3,7 +3,7 @@
 A glyph's centre line lies in a box 50 wide and 100 high, y downwards.
 """
 
-from waymark.datasets.canvas import Colour, Point, Shape, arc, stroke
+from waymark.datasets.drawing.canvas import Colour, Point, Shape, arc, stroke
 
 HEIGHT = 100.0
 WIDTH = 50.0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from waymark.datasets.canvas import (
+from waymark.datasets.drawing.canvas import (
     Shape,
     arc,
     box,
