@@ -35,7 +35,7 @@ test-long: $(READY) ## Run the tests that take many minutes, too
 	@$(PYTEST)
 
 .PHONY: lint
-lint: $(READY) ## Check style, types and the lock
+lint: $(READY) ## Check style (ruff) and types (mypy)
 	@ruff check
 	@ruff format --check
 	@mypy

@@ -15,5 +15,7 @@ def test_the_planted_temperature_is_found(planted: float) -> None:
     assert fit_temperature((calibrated * planted).astype(np.float32), labels) == pytest.approx(planted, rel=0.03)
 
 
-def test_all_right_answers_stop_at_the_end_of_the_range() -> None:
-    assert fit_temperature(np.array([[1.0, 0.0]], np.float32), np.array([0])) == pytest.approx(0.05, abs=1e-3)
+def test_right_answers_alone_never_make_the_model_certain() -> None:
+    logits = np.tile(np.array([[4.0, 0.0]], np.float32), (98, 1))
+    temperature = fit_temperature(logits, np.zeros(98, np.int64))
+    assert softmax(logits[0] / temperature)[0] == pytest.approx(99 / 100, abs=1e-4)
