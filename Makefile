@@ -42,7 +42,7 @@ lint: $(READY) ## Check style (ruff) and types (mypy)
 
 .PHONY: s3
 s3: $(READY) ## Start a real S3 server on this machine and make it the DVC remote
-	@python scripts/s3.py start --port $(or $(PORT),9000)
+	@python scripts/s3.py --port $(or $(PORT),9000) start
 
 .PHONY: s3-stop
 s3-stop: $(READY) ## Stop that S3 server; what it stores stays

@@ -23,7 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 HOME = Path(".s3")
 DATA, PID, LOG = HOME / "data", HOME / "pid", HOME / "server.log"
-SECRET, AWS_CONFIG, MAKE_ENV = HOME / "secret", HOME / "aws_config", HOME / "make.env"
+SECRET, AWS_CONFIG = HOME / "secret", HOME / "aws_config"
+MAKE_ENV, SHELL_ENV = HOME / "make.env", HOME / "env"  # the same four variables, for make and for a shell
 KEY = "waymark"
 BUCKET = "waymark"
 REGION = "us-east-1"
@@ -131,9 +132,21 @@ def _start(port: int) -> None:
     # Keys of the person's own come first: they are for another S3.
     lines = [f"export {name} := {value}" for name, value in exports.items()]
     MAKE_ENV.write_text("\n".join(["ifndef AWS_ACCESS_KEY_ID", *lines, "endif"]) + "\n", encoding="utf-8")
-    print("`dvc push` and `dvc pull` use it (.dvc/config.local). For `-S source=s3://…`, outside make, type:")
-    for name, value in exports.items():
-        print(f"  export {name}={shlex.quote(value)}")
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
+    SHELL_ENV.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("`dvc push` and `dvc pull` use it (.dvc/config.local). For `-S source=s3://…` type, once a shell:")
+    print(f"  source {SHELL_ENV}")
+
+
+def _put(port: int, file: Path, key: str) -> None:
+    if not SECRET.exists() or not answers(s3 := client(port, KEY, SECRET.read_text(encoding="utf-8"))):
+        raise SystemExit(f"error: no S3 server of ours on 127.0.0.1:{port}; start it with `make s3`")
+    try:
+        with file.open("rb") as body:
+            s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    except OSError as error:
+        raise SystemExit(f"error: {file}: cannot be read ({error.strerror})") from None
+    print(f"s3://{BUCKET}/{key}")
 
 
 def _stop() -> None:
@@ -147,7 +160,8 @@ def _stop() -> None:
             time.sleep(0.05)
         print(f"The S3 server (process {pid}) has ended; its data stays in {DATA}/.")
     PID.unlink(missing_ok=True)
-    MAKE_ENV.unlink(missing_ok=True)
+    for environment in (MAKE_ENV, SHELL_ENV):
+        environment.unlink(missing_ok=True)
 
 
 def _running() -> int:
@@ -163,11 +177,21 @@ def _running() -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("action", choices=("start", "stop"))
     parser.add_argument("--port", type=int, default=9000)
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("start", help="start the server, make the bucket, point DVC at it")
+    actions.add_parser("stop", help="end the server; its data stays")
+    put = actions.add_parser("put", help=f"upload one file to the bucket {BUCKET}")
+    put.add_argument("file", type=Path)
+    put.add_argument("key", help="the object's name, such as gtsrb/archive.zip")
     arguments = parser.parse_args()
+    if arguments.action == "put":
+        arguments.file = arguments.file.resolve()
     os.chdir(Path(__file__).resolve().parent.parent)
-    if arguments.action == "start":
-        _start(arguments.port)
-    else:
-        _stop()
+    match arguments.action:
+        case "start":
+            _start(arguments.port)
+        case "put":
+            _put(arguments.port, arguments.file, arguments.key)
+        case _:
+            _stop()
