@@ -19,7 +19,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: repro
 repro: $(READY) ## Run the stage graph: collect, validate, prepare, train, export, evaluate
@@ -47,6 +47,10 @@ s3: $(READY) ## Start a real S3 server on this machine and make it the DVC remot
 .PHONY: s3-stop
 s3-stop: $(READY) ## Stop that S3 server; what it stores stays
 	@python scripts/s3.py stop
+
+.PHONY: check-cache
+check-cache: $(READY) ## Rehash what DVC has on this machine: its cache and the outputs
+	@python scripts/check_cache.py
 
 .PHONY: bench
 bench: $(READY) ## Measure: transfer of archives, data loading, memory of each stage
