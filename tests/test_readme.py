@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from waymark import params
+from waymark.errors import WaymarkError
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,6 +60,6 @@ def test_each_link_leads_to_a_file(target: str) -> None:
 def test_the_error_that_the_readme_shows_is_the_one_that_is_raised(tmp_path: Path) -> None:
     document = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {"lr": 20.0}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
-    with pytest.raises(params.WaymarkError) as raised:
+    with pytest.raises(WaymarkError) as raised:
         params.load(tmp_path / "params.yaml")
     assert f"error: {str(raised.value).replace(str(tmp_path) + '/', '')}\n" in README
