@@ -3,15 +3,38 @@
 import functools
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class WaymarkError(Exception):
     """One sentence for the person who must act: what was wrong, where, what was expected, what to do."""
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say of a file that an earlier stage wrote, and that is absent or damaged, what it is and how to get it back.
+
+    NumPy and pyarrow report damage as ValueError, EOFError or OSError.
+    """
+    try:
+        yield
+    except (OSError, ValueError, EOFError) as error:
+        raise WaymarkError(f"{path}: cannot be read ({reason(error)}); `dvc repro` makes it anew") from None
+
+
+def reason(error: Exception) -> str:
+    """What an error says, on one line; for the system's errors without number and path."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.split())
+
+
 def exit_with_sentence(command: Callable[[], int | None]) -> Callable[[], None]:
-    """Wrap a command's entry point: a WaymarkError is printed without a traceback and ends with exit code 1."""
+    """Wrap a command's entry point: a WaymarkError is printed without a traceback and ends with exit code 1.
+
+    So is what the system refuses, such as a folder without permission.
+    """
 
     @functools.wraps(command)
     def run() -> None:
@@ -22,6 +45,8 @@ def exit_with_sentence(command: Callable[[], int | None]) -> Callable[[], None]:
             code = command()
         except WaymarkError as error:
             sys.exit(f"error: {error}")
+        except OSError as error:
+            sys.exit(f"error: {error.filename or 'a file'}: cannot be read or written ({reason(error)})")
         except KeyboardInterrupt:
             sys.exit(130)
         sys.exit(code or 0)

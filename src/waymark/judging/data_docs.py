@@ -45,9 +45,12 @@ def write(verdict: Verdict, dataset: str, folder: Path) -> None:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    (partial / "index.html").write_text(page(verdict, dataset), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    try:
+        (partial / "index.html").write_text(page(verdict, dataset), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def page(verdict: Verdict, dataset: str) -> str:

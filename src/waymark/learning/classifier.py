@@ -1,5 +1,6 @@
 """What one training step does, and how the weights move."""
 
+import math
 from collections.abc import Sequence
 
 import pytorch_lightning as pl
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from waymark.errors import WaymarkError
 from waymark.learning.augmentation import Augmentation
 from waymark.learning.data import Batch
 
@@ -66,6 +68,11 @@ class Classifier(pl.LightningModule):
         for split in ("train", "val"):
             loss, right, count = self._sums.pop(split).tolist()
             row |= {f"{split}_loss": loss / count, f"{split}_accuracy": right / count}
+        if not math.isfinite(row["train_loss"] + row["val_loss"]):
+            raise WaymarkError(
+                f"lr: training came apart in epoch {row['epoch']}, its loss is no longer finite; {self.lr:g} is too "
+                "high a learning rate for this network, try a tenth of it"
+            )
         self.history.append(row)
         self.log_dict({key: value for key, value in row.items() if key != "epoch"}, prog_bar=True)
 

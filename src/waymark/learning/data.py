@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from waymark.errors import reading
 from waymark.learning import augmentation
 
 Batch = tuple[Tensor, Tensor, Tensor]  # images (N, S, S, 3) uint8, labels (N,) int64, draws (N, DRAWS) float32
@@ -21,8 +22,10 @@ class Images(Dataset[Batch]):
     """One split on disk. An item is a whole batch: `self[indices]` gathers the rows in one call."""
 
     def __init__(self, images: Path, rows: Path) -> None:
-        self.images: NDArray[np.uint8] = np.load(images, mmap_mode="r")
-        self.labels = pd.read_parquet(rows, columns=["label"])["label"].to_numpy(np.int64)
+        with reading(images):
+            self.images: NDArray[np.uint8] = np.load(images, mmap_mode="r")
+        with reading(rows):
+            self.labels = pd.read_parquet(rows, columns=["label"])["label"].to_numpy(np.int64)
         self.draws = np.zeros((len(self.labels), augmentation.DRAWS), np.float32)
 
     def __len__(self) -> int:

@@ -31,10 +31,8 @@ def export(model: nn.Module, image_size: int, path: Path) -> None:
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             verbose=False,
         )
-    half = path.with_suffix(".part")
     assert program is not None  # dynamo=True returns the program
-    program.save(half, external_data=False)
-    half.replace(path)
+    program.save(path, external_data=False)
 
 
 @torch.inference_mode()

@@ -16,9 +16,7 @@ def write(model: nn.Module, path: Path, *, name: str, num_classes: int, width: i
     """Save the weights with what is needed to build the network again."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     architecture = json.dumps({"network": name, "num_classes": num_classes, "width": width})
-    half = path.with_suffix(".part")
-    half.write_bytes(save(tensors, metadata={"waymark": architecture}))
-    half.replace(path)
+    path.write_bytes(save(tensors, metadata={"waymark": architecture}))
 
 
 def read(path: Path) -> nn.Module:

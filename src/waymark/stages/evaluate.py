@@ -2,12 +2,14 @@
 
 import json
 import logging
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from waymark import contract, params, paths
-from waymark.errors import exit_with_sentence
+from waymark.errors import exit_with_sentence, reading
 from waymark.judging import metrics
 from waymark.judging.model_card import model_card
 from waymark.params import Params
@@ -18,8 +20,10 @@ log = logging.getLogger(__name__)
 
 def run(params: Params) -> None:
     completed = contract.read(paths.CONTRACT)
-    rows = pd.read_parquet(paths.rows("test"))
-    images = np.load(paths.images("test"), mmap_mode="r")
+    with reading(paths.rows("test")):
+        rows = pd.read_parquet(paths.rows("test"))
+    with reading(paths.images("test")):
+        images = np.load(paths.images("test"), mmap_mode="r")
     labels = rows["label"].to_numpy(np.int64)
     probabilities = completed.probabilities(Predictor(paths.ONNX, completed, params.threads).logits(images))
 
@@ -29,27 +33,27 @@ def run(params: Params) -> None:
     rows["confidence"] = probabilities.max(axis=1).round(6)
     rows["probability_of_label"] = probabilities[np.arange(len(labels)), labels].round(6)
 
-    paths.PLOTS.mkdir(parents=True, exist_ok=True)
-    write_plots(rows, names)
-    rows.to_parquet(paths.PREDICTIONS, index=False)
-    paths.METRICS.write_text(json.dumps(result.rounded(), indent=2) + "\n", encoding="utf-8")
-    paths.MODEL_CARD.write_text(model_card(completed, result, rows), encoding="utf-8")
+    with paths.replacing() as part:
+        write_plots(rows, names, part)
+        rows.to_parquet(part(paths.PREDICTIONS), index=False)
+        part(paths.METRICS).write_text(json.dumps(result.rounded(), indent=2) + "\n", encoding="utf-8")
+        part(paths.MODEL_CARD).write_text(model_card(completed, result, rows), encoding="utf-8")
     log.info("test accuracy %.4f on %d images", result.accuracy, result.images)
 
 
-def write_plots(rows: pd.DataFrame, names: np.ndarray) -> None:
-    """The tables behind `dvc plots`: confusion, reliability and recall of each class."""
+def write_plots(rows: pd.DataFrame, names: np.ndarray, part: Callable[[Path], Path]) -> None:
+    """The tables behind `dvc plots`: confusion, reliability and recall of each class; `part` names where to write."""
     predicted, labels = rows["predicted"].to_numpy(), rows["label"].to_numpy()
     confusion = pd.DataFrame({"actual": names[labels], "predicted": names[predicted]})
-    confusion.to_csv(paths.PLOTS / "confusion.csv", index=False, lineterminator="\n")
+    confusion.to_csv(part(paths.PLOTS / "confusion.csv"), index=False, lineterminator="\n")
 
     bins = metrics.reliability(rows["confidence"].to_numpy(), predicted == labels).round(6)
     reliability = pd.DataFrame(bins, columns=["confidence", "accuracy", "images"]).astype({"images": int})
-    reliability.to_csv(paths.PLOTS / "reliability.csv", index=False, lineterminator="\n")
+    reliability.to_csv(part(paths.PLOTS / "reliability.csv"), index=False, lineterminator="\n")
 
     recall = metrics.recalls(metrics.confusion(labels, predicted, len(names))).round(6)
     per_class = pd.DataFrame({"class_name": names, "recall": recall}).dropna()
-    per_class.to_csv(paths.PLOTS / "class_recall.csv", index=False, lineterminator="\n")
+    per_class.to_csv(part(paths.PLOTS / "class_recall.csv"), index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@ import logging
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from torch import nn
 
 from waymark import contract, params, paths
-from waymark.errors import WaymarkError, exit_with_sentence
+from waymark.contract import Contract
+from waymark.errors import WaymarkError, exit_with_sentence, reading
 from waymark.judging import metrics
 from waymark.judging.calibration import fit_temperature
 from waymark.learning import machine, onnx_export, weights
@@ -24,30 +27,42 @@ def run(params: Params) -> None:
     machine.make_repeatable(0, params.threads)
     prepared = contract.read(paths.PREPARED_CONTRACT)
     model = weights.read(paths.WEIGHTS)
-    onnx_export.export(model, prepared.image_size, paths.ONNX)
-    hashes = {"weights_sha256": weights.sha256(paths.WEIGHTS), "onnx_sha256": weights.sha256(paths.ONNX)}
-    untempered = prepared.completed(temperature=1.0, **hashes)
+    with reading(paths.images("val")):
+        images = np.load(paths.images("val"), mmap_mode="r")
+    with reading(paths.rows("val")):
+        labels = pd.read_parquet(paths.rows("val"), columns=["label"])["label"].to_numpy(np.int64)
+    with paths.replacing() as part:
+        onnx = part(paths.ONNX)
+        onnx_export.export(model, prepared.image_size, onnx)
+        hashes = {"weights_sha256": weights.sha256(paths.WEIGHTS), "onnx_sha256": weights.sha256(onnx)}
+        untempered = prepared.completed(temperature=1.0, **hashes)
+        logits = Predictor(onnx, untempered, params.threads).logits(images)
+        difference = parity(model, images, logits, untempered)
+        completed = prepared.completed(temperature=fit_temperature(logits, labels), **hashes)
+        completed.write(part(paths.CONTRACT))
+        summary = {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "onnx_bytes": onnx.stat().st_size,
+            "temperature": completed.temperature,
+            "val": metrics.compute(completed.probabilities(logits), labels).rounded(),
+        }
+        part(paths.EXPORT).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    log.info("temperature %.4f; torch and ONNX Runtime differ by %.1e at most", completed.temperature, difference)
 
-    images = np.load(paths.images("val"), mmap_mode="r")
-    labels = pd.read_parquet(paths.rows("val"), columns=["label"])["label"].to_numpy(np.int64)
-    logits = Predictor(paths.ONNX, untempered, params.threads).logits(images)
+
+def parity(model: nn.Module, images: NDArray[np.uint8], logits: NDArray[np.float32], untempered: Contract) -> float:
+    """The largest difference of a probability between torch and `logits`, ONNX Runtime's answer to the same images.
+
+    Raises WaymarkError where it is over MAX_DIFFERENCE.
+    """
     torch_logits = onnx_export.logits(model, images[:PARITY_IMAGES], untempered)
-    difference = np.abs(untempered.probabilities(torch_logits) - untempered.probabilities(logits[:PARITY_IMAGES])).max()
+    there, here = untempered.probabilities(torch_logits), untempered.probabilities(logits[:PARITY_IMAGES])
+    difference = float(np.abs(there - here).max())
     if not difference <= MAX_DIFFERENCE:
         raise WaymarkError(
             f"{paths.ONNX}: probabilities differ from torch's by {difference:.2g}, over {MAX_DIFFERENCE}"
         )
-
-    completed = prepared.completed(temperature=fit_temperature(logits, labels), **hashes)
-    completed.write(paths.CONTRACT)
-    summary = {
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "onnx_bytes": paths.ONNX.stat().st_size,
-        "temperature": completed.temperature,
-        "val": metrics.compute(completed.probabilities(logits), labels).rounded(),
-    }
-    paths.EXPORT.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    log.info("temperature %.4f; torch and ONNX Runtime differ by %.1e at most", completed.temperature, difference)
+    return difference
 
 
 if __name__ == "__main__":

@@ -1,21 +1,20 @@
 """prepare: split by group, then decode, crop and resize every image once, into one array a split."""
 
 import logging
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from waymark import params, paths
-from waymark.contract import Channels, Contract, decode
+from waymark.contract import Channels, Contract, ImageError, decode
 from waymark.datasets import splits
 from waymark.datasets.base import Read
 from waymark.datasets.registry import DATASETS
-from waymark.errors import exit_with_sentence
+from waymark.errors import WaymarkError, exit_with_sentence, reading
 from waymark.params import Params
 
 log = logging.getLogger(__name__)
@@ -23,7 +22,8 @@ log = logging.getLogger(__name__)
 
 def run(params: Params) -> None:
     dataset = DATASETS[params.dataset]
-    manifest = pd.read_parquet(paths.MANIFEST)
+    with reading(paths.MANIFEST):
+        manifest = pd.read_parquet(paths.MANIFEST)
     manifest["split"] = splits.split(manifest, params.val_fraction, params.seed)
     contract = Contract(
         dataset=dataset.name,
@@ -33,21 +33,14 @@ def run(params: Params) -> None:
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
     )
-    half = paths.PREPARED.with_suffix(".part")
-    shutil.rmtree(half, ignore_errors=True)
-    half.mkdir(parents=True)
     spread = ChannelSpread()
-    with dataset.open(paths.raw(dataset.name)) as read:
+    with paths.replacing() as part, dataset.open(paths.raw(dataset.name)) as read:
         for split in ("train", "val", "test"):
             rows = manifest[manifest["split"] == split]
-            rows[["archive", "member", "label", "group"]].to_parquet(half / paths.rows(split).name, index=False)
-            write_images(half / paths.images(split).name, rows, contract, read, spread if split == "train" else None)
+            rows[["archive", "member", "label", "group"]].to_parquet(part(paths.rows(split)), index=False)
+            write_images(part(paths.images(split)), rows, contract, read, spread if split == "train" else None)
             log.info("%s: %d images in %d groups", split, len(rows), rows["group"].nunique())
-    contract.with_statistics(*spread.mean_and_std()).write(half / paths.PREPARED_CONTRACT.name)
-    paths.PREPARED.mkdir(exist_ok=True)
-    for written in half.iterdir():
-        written.replace(paths.PREPARED / written.name)
-    half.rmdir()
+        contract.with_statistics(*spread.mean_and_std()).write(part(paths.PREPARED_CONTRACT))
 
 
 class ChannelSpread:
@@ -71,16 +64,24 @@ class ChannelSpread:
 
 
 def write_images(path: Path, rows: pd.DataFrame, contract: Contract, read: Read, spread: ChannelSpread | None) -> None:
-    """Decode the images of `rows` into `path`, an (N, S, S, 3) uint8 array on disk, one image at a time."""
-    array = open_memmap(path, "w+", np.uint8, (len(rows), contract.image_size, contract.image_size, 3))
+    """Decode the images of `rows` into `path`, an (N, S, S, 3) uint8 array on disk, one image at a time.
+
+    They are written, not mapped: a full disk raises OSError here, where a write to a mapping would kill the process.
+    """
+    shape = (len(rows), contract.image_size, contract.image_size, 3)
     columns = rows[["archive", "member", "roi_x1", "roi_y1", "roi_x2", "roi_y2"]].itertuples(index=False)
-    entries = enumerate(tqdm(columns, path.stem, len(rows), unit="images", disable=None))
-    for index, (archive, member, x1, y1, x2, y2) in entries:
-        roi = None if pd.isna(x1) else (int(x1), int(y1), int(x2), int(y2))
-        array[index] = contract.image(decode(read(archive, member)), roi)
-        if spread is not None:
-            spread.add(array[index])
-    array.flush()
+    entries = tqdm(columns, path.stem, len(rows), unit="images", disable=None)
+    with path.open("wb") as file:
+        write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for archive, member, x1, y1, x2, y2 in entries:
+            roi = None if pd.isna(x1) else (int(x1), int(y1), int(x2), int(y2))
+            try:
+                image = contract.image(decode(read(archive, member)), roi)
+            except ImageError as error:
+                raise WaymarkError(f"{archive}: member {member}: {error}; run `dvc repro` to validate it") from None
+            file.write(image.tobytes())
+            if spread is not None:
+                spread.add(image)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from pathlib import Path
 
 from waymark import contract, params, paths
 from waymark.errors import exit_with_sentence
@@ -14,19 +15,19 @@ log = logging.getLogger(__name__)
 def run(params: Params) -> None:
     prepared = contract.read(paths.PREPARED_CONTRACT)
     model, history = training.fit(params, prepared)
-    paths.WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
-    weights.write(model, paths.WEIGHTS, name=params.network, num_classes=len(prepared.class_names), width=params.width)
-    write_history(history)
+    classes = len(prepared.class_names)
+    with paths.replacing() as part:
+        weights.write(model, part(paths.WEIGHTS), name=params.network, num_classes=classes, width=params.width)
+        write_history(history, part(paths.HISTORY))
+    last = history[-1]
+    log.info("epoch %d: val accuracy %.4f, val loss %.4f", last["epoch"], last["val_accuracy"], last["val_loss"])
 
 
-def write_history(history: training.History) -> None:
-    paths.HISTORY.parent.mkdir(parents=True, exist_ok=True)
-    with paths.HISTORY.open("w", newline="", encoding="utf-8") as file:
+def write_history(history: training.History, path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: round(value, 6) for key, value in row.items()} for row in history)
-    last = history[-1]
-    log.info("epoch %d: val accuracy %.4f, val loss %.4f", last["epoch"], last["val_accuracy"], last["val_loss"])
 
 
 if __name__ == "__main__":

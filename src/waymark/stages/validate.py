@@ -39,7 +39,9 @@ def run(params: Params) -> None:
     manifests.write(manifest, paths.MANIFEST)
     verdict = expectations.check(manifest_tables.tables(manifest, dataset.class_names), suite)
     data_docs.write(verdict, dataset.name, paths.DATA_DOCS)
-    _write_text(paths.VALIDATION, json.dumps(summary(manifest, verdict, paths.MANIFEST), indent=2) + "\n")
+    with paths.replacing() as part:
+        document = json.dumps(summary(manifest, verdict, paths.MANIFEST), indent=2) + "\n"
+        part(paths.VALIDATION).write_text(document, encoding="utf-8")
     write_contact_sheet(manifest, dataset, paths.CONTACT_SHEET)
     for outcome in verdict.warnings:
         log.warning("warning: %s", outcome.sentence())
@@ -83,10 +85,8 @@ def write_contact_sheet(manifest: pd.DataFrame, dataset: Dataset, path: Path) ->
             spread = np.unique(np.linspace(0, len(tracks) - 1, SHEET_IMAGES).round().astype(int)) if tracks else ()
             chosen = [tracks[index].iloc[len(tracks[index]) // 2] for index in spread]
             rows.append((f"{label} {name}", [_cut(row, read) for row in chosen]))
-    partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(rows).save(partial, format="PNG")
-    partial.replace(path)
+    with paths.replacing() as part:
+        contact_sheet(rows).save(part(path), format="PNG")
 
 
 def _cut(row: pd.Series, read: Read) -> NDArray[np.uint8]:
@@ -97,13 +97,6 @@ def _cut(row: pd.Series, read: Read) -> NDArray[np.uint8]:
     x1, y1, x2, y2 = (int(corner) for corner in corners)
     box = (max(x1, 0), max(y1, 0), min(x2 + 1, image.width), min(y2 + 1, image.height))
     return np.asarray(image.crop(box) if box[0] < box[2] and box[1] < box[3] else image)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":
