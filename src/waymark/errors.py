@@ -3,25 +3,11 @@
 import functools
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 
 class WaymarkError(Exception):
     """One sentence for the person who must act: what was wrong, where, what was expected, what to do."""
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Say of a file that an earlier stage wrote, and that is absent or damaged, what it is and how to get it back.
-
-    NumPy and pyarrow report damage as ValueError, EOFError or OSError.
-    """
-    try:
-        yield
-    except (OSError, ValueError, EOFError) as error:
-        raise WaymarkError(f"{path}: cannot be read ({reason(error)}); `dvc repro` makes it anew") from None
 
 
 def reason(error: Exception) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from waymark.errors import reading
+from waymark.files import reading
 from waymark.learning import augmentation
 
 Batch = tuple[Tensor, Tensor, Tensor]  # images (N, S, S, 3) uint8, labels (N,) int64, draws (N, DRAWS) float32

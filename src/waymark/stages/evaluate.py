@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from waymark import contract, params, paths
-from waymark.errors import exit_with_sentence, reading
+from waymark.errors import exit_with_sentence
+from waymark.files import reading, replacing
 from waymark.judging import metrics
 from waymark.judging.model_card import model_card
 from waymark.params import Params
@@ -33,7 +34,7 @@ def run(params: Params) -> None:
     rows["confidence"] = probabilities.max(axis=1).round(6)
     rows["probability_of_label"] = probabilities[np.arange(len(labels)), labels].round(6)
 
-    with paths.replacing() as part:
+    with replacing() as part:
         write_plots(rows, names, part)
         rows.to_parquet(part(paths.PREDICTIONS), index=False)
         part(paths.METRICS).write_text(json.dumps(result.rounded(), indent=2) + "\n", encoding="utf-8")

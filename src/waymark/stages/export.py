@@ -10,7 +10,8 @@ from torch import nn
 
 from waymark import contract, params, paths
 from waymark.contract import Contract
-from waymark.errors import WaymarkError, exit_with_sentence, reading
+from waymark.errors import WaymarkError, exit_with_sentence
+from waymark.files import reading, replacing
 from waymark.judging import metrics
 from waymark.judging.calibration import fit_temperature
 from waymark.learning import machine, onnx_export, weights
@@ -31,7 +32,7 @@ def run(params: Params) -> None:
         images = np.load(paths.images("val"), mmap_mode="r")
     with reading(paths.rows("val")):
         labels = pd.read_parquet(paths.rows("val"), columns=["label"])["label"].to_numpy(np.int64)
-    with paths.replacing() as part:
+    with replacing() as part:
         onnx = part(paths.ONNX)
         onnx_export.export(model, prepared.image_size, onnx)
         hashes = {"weights_sha256": weights.sha256(paths.WEIGHTS), "onnx_sha256": weights.sha256(onnx)}

@@ -14,7 +14,8 @@ from waymark.contract import Channels, Contract, ImageError, decode
 from waymark.datasets import splits
 from waymark.datasets.base import Read
 from waymark.datasets.registry import DATASETS
-from waymark.errors import WaymarkError, exit_with_sentence, reading
+from waymark.errors import WaymarkError, exit_with_sentence
+from waymark.files import reading, replacing
 from waymark.params import Params
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def run(params: Params) -> None:
         std=(0.5, 0.5, 0.5),
     )
     spread = ChannelSpread()
-    with paths.replacing() as part, dataset.open(paths.raw(dataset.name)) as read:
+    with replacing() as part, dataset.open(paths.raw(dataset.name)) as read:
         for split in ("train", "val", "test"):
             rows = manifest[manifest["split"] == split]
             rows[["archive", "member", "label", "group"]].to_parquet(part(paths.rows(split)), index=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from waymark import contract, params, paths
 from waymark.errors import exit_with_sentence
+from waymark.files import replacing
 from waymark.learning import training, weights
 from waymark.params import Params
 
@@ -16,7 +17,7 @@ def run(params: Params) -> None:
     prepared = contract.read(paths.PREPARED_CONTRACT)
     model, history = training.fit(params, prepared)
     classes = len(prepared.class_names)
-    with paths.replacing() as part:
+    with replacing() as part:
         weights.write(model, part(paths.WEIGHTS), name=params.network, num_classes=classes, width=params.width)
         write_history(history, part(paths.HISTORY))
     last = history[-1]

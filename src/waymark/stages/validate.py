@@ -17,6 +17,7 @@ from waymark.datasets import manifest as manifests
 from waymark.datasets.base import Dataset, Read
 from waymark.datasets.registry import DATASETS
 from waymark.errors import WaymarkError, exit_with_sentence
+from waymark.files import replacing
 from waymark.judging import data_docs, expectations, manifest_tables
 from waymark.judging.contact_sheet import contact_sheet
 from waymark.params import Params
@@ -39,7 +40,7 @@ def run(params: Params) -> None:
     manifests.write(manifest, paths.MANIFEST)
     verdict = expectations.check(manifest_tables.tables(manifest, dataset.class_names), suite)
     data_docs.write(verdict, dataset.name, paths.DATA_DOCS)
-    with paths.replacing() as part:
+    with replacing() as part:
         document = json.dumps(summary(manifest, verdict, paths.MANIFEST), indent=2) + "\n"
         part(paths.VALIDATION).write_text(document, encoding="utf-8")
     write_contact_sheet(manifest, dataset, paths.CONTACT_SHEET)
@@ -85,7 +86,7 @@ def write_contact_sheet(manifest: pd.DataFrame, dataset: Dataset, path: Path) ->
             spread = np.unique(np.linspace(0, len(tracks) - 1, SHEET_IMAGES).round().astype(int)) if tracks else ()
             chosen = [tracks[index].iloc[len(tracks[index]) // 2] for index in spread]
             rows.append((f"{label} {name}", [_cut(row, read) for row in chosen]))
-    with paths.replacing() as part:
+    with replacing() as part:
         contact_sheet(rows).save(part(path), format="PNG")
 
 
