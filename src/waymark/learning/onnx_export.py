@@ -17,7 +17,7 @@ PARITY_BATCH = 256
 def export(model: nn.Module, image_size: int, path: Path) -> None:
     """Write `model` with input `images`, (N, 3, S, S) float32, and output `logits`, for any N.
 
-    Weights stay inside the file. The same weights give the same bytes.
+    Weights stay inside the file. The same weights give the same bytes, in whatever folder this code lies.
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # its notes on opset conversion do not concern a user
     with warnings.catch_warnings():
@@ -32,6 +32,9 @@ def export(model: nn.Module, image_size: int, path: Path) -> None:
             verbose=False,
         )
     assert program is not None  # dynamo=True returns the program
+    # The exporter notes at each node its place in the source files, with this machine's absolute paths.
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()
     program.save(path, external_data=False)
 
 
