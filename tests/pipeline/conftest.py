@@ -85,14 +85,15 @@ def s3(s3_server: S3) -> S3:
     return s3_server
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run a command as on a machine of its own: `run(folder, "dvc", "pull")`; `home` names the machine."""
+    machines = tmp_path_factory.mktemp("machines")
 
     def run(
         folder: Path, *command: str, home: str = "home", check: bool = True, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
-        place = tmp_path / home
+        place = machines / home
         place.mkdir(exist_ok=True)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DVC_", "GIT_"))}
         own = {
