@@ -1,5 +1,6 @@
 """The networks: a small residual net for signs, and any that timm knows by name."""
 
+import difflib
 from typing import Any
 
 import timm
@@ -77,7 +78,7 @@ def build(network: str, num_classes: int, width: int) -> nn.Module:
     Raises WaymarkError for a name that timm does not know.
     """
     if not timm.is_model(network):
-        near = ", ".join(timm.list_models(f"*{network.split('_')[0]}*")[:5])
+        near = ", ".join(difflib.get_close_matches(network, timm.list_models(), n=5))
         raise WaymarkError(
             f"network: {network!r} is unknown" + (f"; near it are {near}" if near else "; see timm.list_models()")
         )
