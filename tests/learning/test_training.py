@@ -1,0 +1,90 @@
+"""Training: the same bytes from the same seed, from the prepared train and val arrays and nothing else."""
+
+import builtins
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from waymark import params, paths
+from waymark.contract import Contract
+from waymark.errors import WaymarkError
+from waymark.learning import weights
+from waymark.params import Params
+from waymark.stages import train
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSES = ("stop", "yield", "bend")
+SMALL = {"width": 8, "epochs": 2, "batch_size": 16, "threads": 1, "seed": 5, "precision": "32-true"}
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """A folder with prepared train and val splits of three classes of noise at 16 px, and no test split."""
+    monkeypatch.chdir(tmp_path)
+    paths.PREPARED.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 48), ("val", 12)):
+        labels = np.arange(count) % len(CLASSES)
+        noise = generator.integers(0, 60, (count, 16, 16, 3)) + labels.reshape(-1, 1, 1, 1) * 90
+        np.save(paths.images(split), noise.astype(np.uint8))
+        pd.DataFrame({"label": labels}).to_parquet(paths.rows(split), index=False)
+    half = (0.5, 0.5, 0.5)
+    Contract("tiny", CLASSES, image_size=16, crop_margin=0.0, mean=half, std=half).write(paths.PREPARED_CONTRACT)
+    return params.load(ROOT / paths.PARAMS).model_copy(update=SMALL)
+
+
+def trained(small: Params, **changed: object) -> str:
+    train.run(small.model_copy(update=changed))
+    return weights.sha256(paths.WEIGHTS)
+
+
+def test_same_seed_gives_the_same_weights_and_history_and_another_seed_others(small: Params) -> None:
+    first, history = trained(small), paths.HISTORY.read_bytes()
+    assert trained(small, seed=6) != first
+    assert trained(small) == first
+    assert paths.HISTORY.read_bytes() == history
+
+
+def test_history_has_one_row_an_epoch(small: Params) -> None:
+    trained(small, epochs=3)
+    with paths.HISTORY.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert set(rows[0]) == {"epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"}
+    assert all(0 <= float(row["train_accuracy"]) <= 1 for row in rows)
+
+
+def test_classes_that_differ_by_brightness_are_learned(small: Params) -> None:
+    trained(small, epochs=15, ema_decay=0.8)
+    last = paths.HISTORY.read_text(encoding="utf-8").splitlines()[-1]
+    assert float(last.split(",")[-1]) == 1.0
+
+
+def test_training_opens_the_prepared_train_and_val_files_and_no_others(
+    small: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(small)  # libraries have read their own files by now
+    opened: set[str] = set()
+    plainly = builtins.open
+
+    def recorded(file: Any, *arguments: Any, **options: Any) -> Any:
+        opened.add(str(file))
+        return plainly(file, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "open", recorded)
+    monkeypatch.setattr(io, "open", recorded)  # pathlib's and zipfile's name for it
+    trained(small)
+    images = {name for name in opened if name.endswith((".npy", ".ppm", ".png", ".jpg", ".zip", ".gz", ".tar"))}
+    assert {Path(name).name for name in images} == {"train.npy", "val.npy"}
+
+
+def test_training_that_comes_apart_says_so_and_leaves_the_old_model(small: Params) -> None:
+    before = trained(small)
+    with pytest.raises(WaymarkError, match=r"lr: training came apart in epoch 1, .* try a tenth of it"):
+        trained(small, lr=1e30)
+    assert weights.sha256(paths.WEIGHTS) == before
