@@ -20,11 +20,14 @@ from waymark.params import Params
 
 log = logging.getLogger(__name__)
 
+IDENTITY = ["archive", "member", "label", "group"]  # what later stages need to know of an image
+BOX = ["roi_x1", "roi_y1", "roi_x2", "roi_y2"]
+
 
 def run(params: Params) -> None:
     dataset = DATASETS[params.dataset]
     with reading(paths.MANIFEST):
-        manifest = pd.read_parquet(paths.MANIFEST)
+        manifest = pd.read_parquet(paths.MANIFEST, columns=[*IDENTITY, "split", *BOX])
     manifest["split"] = splits.split(manifest, params.val_fraction, params.seed)
     contract = Contract(
         dataset=dataset.name,
@@ -38,7 +41,7 @@ def run(params: Params) -> None:
     with replacing() as part, dataset.open(paths.raw(dataset.name)) as read:
         for split in ("train", "val", "test"):
             rows = manifest[manifest["split"] == split]
-            rows[["archive", "member", "label", "group"]].to_parquet(part(paths.rows(split)), index=False)
+            rows[IDENTITY].to_parquet(part(paths.rows(split)), index=False)
             write_images(part(paths.images(split)), rows, contract, read, spread if split == "train" else None)
             log.info("%s: %d images in %d groups", split, len(rows), rows["group"].nunique())
         contract.with_statistics(*spread.mean_and_std()).write(part(paths.PREPARED_CONTRACT))
@@ -70,7 +73,7 @@ def write_images(path: Path, rows: pd.DataFrame, contract: Contract, read: Read,
     They are written, not mapped: a full disk raises OSError here, where a write to a mapping would kill the process.
     """
     shape = (len(rows), contract.image_size, contract.image_size, 3)
-    columns = rows[["archive", "member", "roi_x1", "roi_y1", "roi_x2", "roi_y2"]].itertuples(index=False)
+    columns = rows[["archive", "member", *BOX]].itertuples(index=False)
     entries = tqdm(columns, path.stem, len(rows), unit="images", disable=None)
     with path.open("wb") as file:
         write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
