@@ -79,8 +79,9 @@ def test_training_opens_the_prepared_train_and_val_files_and_no_others(
     monkeypatch.setattr(builtins, "open", recorded)
     monkeypatch.setattr(io, "open", recorded)  # pathlib's and zipfile's name for it
     trained(small)
-    images = {name for name in opened if name.endswith((".npy", ".ppm", ".png", ".jpg", ".zip", ".gz", ".tar"))}
-    assert {Path(name).name for name in images} == {"train.npy", "val.npy"}
+    here = {Path(name).resolve() for name in opened}
+    data = {path.name for path in here if path.is_relative_to(Path("data").resolve())}
+    assert data == {"contract.json", "train.npy", "train.parquet", "val.npy", "val.parquet"}
 
 
 def test_training_that_comes_apart_says_so_and_leaves_the_old_model(small: Params) -> None:
