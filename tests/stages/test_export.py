@@ -1,0 +1,113 @@
+"""`export` and `evaluate`: the ONNX file, its contract, and what is said of it on test."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from waymark import contract, params, paths
+from waymark.contract import Contract
+from waymark.errors import WaymarkError
+from waymark.learning import network, weights
+from waymark.params import Params
+from waymark.stages import evaluate, export
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSES = ("stop", "yield", "bend")
+OUTPUTS = ("models/model.onnx", "models/contract.json", "reports/export.json")
+
+pytestmark = pytest.mark.slow  # torch's exporter takes two seconds
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """A folder with a network that has learned nothing, a val split, and no test split."""
+    monkeypatch.chdir(tmp_path)
+    half = (0.5, 0.5, 0.5)
+    paths.PREPARED.mkdir(parents=True)
+    Contract("tiny", CLASSES, image_size=16, crop_margin=0.0, mean=half, std=half).write(paths.PREPARED_CONTRACT)
+    write_split("val", 30)
+    torch.manual_seed(0)
+    paths.WEIGHTS.parent.mkdir()
+    model = network.build("sign_resnet", len(CLASSES), 8)
+    weights.write(model, paths.WEIGHTS, name="sign_resnet", num_classes=len(CLASSES), width=8)
+    return params.load(ROOT / paths.PARAMS).model_copy(update={"threads": 1})
+
+
+def write_split(split: str, count: int) -> None:
+    images = np.random.default_rng(count).integers(0, 256, (count, 16, 16, 3), np.uint8)
+    np.save(paths.images(split), images)
+    rows = {"archive": "a.zip", "member": [f"{n}.png" for n in range(count)], "label": np.arange(count) % len(CLASSES)}
+    pd.DataFrame(rows | {"group": "g"}).to_parquet(paths.rows(split), index=False)
+
+
+def contents() -> list[bytes]:
+    return [Path(name).read_bytes() for name in OUTPUTS]
+
+
+def test_contract_names_the_files_it_was_written_for_and_the_bytes_repeat(trained: Params) -> None:
+    export.run(trained)
+    first = contents()
+    completed = contract.read(paths.CONTRACT)
+    assert completed.onnx_sha256 == weights.sha256(paths.ONNX)
+    assert completed.weights_sha256 == weights.sha256(paths.WEIGHTS)
+    assert completed.temperature > 0
+    summary = json.loads(paths.EXPORT.read_text(encoding="utf-8"))
+    assert summary["onnx_bytes"] == paths.ONNX.stat().st_size
+    assert summary["val"]["images"] == 30
+    export.run(trained)
+    assert contents() == first
+
+
+def test_onnx_file_holds_no_path_of_this_machine(trained: Params) -> None:
+    export.run(trained)
+    model = paths.ONNX.read_bytes()
+    for place in (str(ROOT), str(Path(torch.__file__).parents[1]), str(Path.cwd())):
+        assert place.encode() not in model
+
+
+def test_onnx_file_that_answers_otherwise_than_torch_is_refused_and_the_old_one_stays(
+    trained: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export.run(trained)
+    before = contents()
+    torch_logits = export.onnx_export.logits  # type: ignore[attr-defined]
+
+    def shifted(*arguments: object) -> np.ndarray:
+        answers: np.ndarray = torch_logits(*arguments)
+        return answers + np.array([0.01, 0, 0], np.float32)
+
+    monkeypatch.setattr("waymark.learning.onnx_export.logits", shifted)
+    with pytest.raises(WaymarkError, match=r"model\.onnx: probabilities differ from torch's by 0\.00\d+, over 0\.0001"):
+        export.run(trained)
+    assert contents() == before
+    assert list(Path().rglob("*.part")) == []
+
+
+def test_evaluate_judges_the_exported_file_on_test(trained: Params) -> None:
+    export.run(trained)
+    write_split("test", 12)
+    evaluate.run(trained)
+    rows = pd.read_parquet(paths.PREDICTIONS)
+    metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
+    assert metrics["images"] == len(rows) == 12
+    assert metrics["accuracy"] == pytest.approx((rows["predicted"] == rows["label"]).mean(), abs=1e-6)
+    confusion = pd.read_csv(paths.PLOTS / "confusion.csv")
+    assert confusion["actual"].tolist() == [CLASSES[label] for label in rows["label"]]
+    assert confusion["predicted"].tolist() == [CLASSES[label] for label in rows["predicted"]]
+    assert pd.read_csv(paths.PLOTS / "reliability.csv")["images"].sum() == 12
+    assert contract.read(paths.CONTRACT).onnx_sha256 in paths.MODEL_CARD.read_text(encoding="utf-8")
+
+
+def test_evaluate_refuses_a_file_that_its_contract_does_not_name(trained: Params) -> None:  # M6
+    export.run(trained)
+    write_split("test", 12)
+    model = bytearray(paths.ONNX.read_bytes())
+    model[len(model) // 2] ^= 1
+    paths.ONNX.write_bytes(model)
+    with pytest.raises(WaymarkError, match=r"model\.onnx: its SHA-256 .* is not the contract's"):
+        evaluate.run(trained)
+    assert not paths.METRICS.exists()

@@ -1,0 +1,117 @@
+"""What `prepare` makes of a manifest and its archive."""
+
+import io
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from waymark import contract, params, paths
+from waymark.datasets import manifest
+from waymark.errors import WaymarkError
+from waymark.params import Params
+from waymark.stages import prepare
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = 16
+TRACKS, FRAMES, TESTS = 6, 3, 4
+
+
+def picture(value: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (20, 24), (value, 100, 200)).save(file, "PNG")
+    return file.getvalue()
+
+
+def row(split: str, label: int, group: str, frame: int, member: str) -> dict[str, object]:
+    box: dict[str, object] = {"roi_x1": 2, "roi_y1": 2, "roi_x2": 17, "roi_y2": 17} if split == "train" else {}
+    place = {"archive": "archive.zip", "member": member, "row": "", "class_name": "", "problem": ""}
+    return place | box | {"split": split, "label": label, "group": group, "frame": frame}
+
+
+@pytest.fixture
+def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Two classes of six tracks with three frames each and four test images without a box; each a grey of its own."""
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        row("train", label, f"{label}/{track}", frame, f"{label}_{track}_{frame}.png")
+        for label in (0, 1)
+        for track in range(TRACKS)
+        for frame in range(FRAMES)
+    ] + [row("test", number % 2, f"test/{number}", 0, f"test_{number}.png") for number in range(TESTS)]
+    paths.raw("gtsrb").mkdir(parents=True)
+    with ZipFile(paths.raw("gtsrb") / "archive.zip", "w") as archive:
+        for value, entry in enumerate(rows):
+            archive.writestr(str(entry["member"]), picture(value))
+    manifest.write(pd.DataFrame(rows, columns=manifest.SCHEMA.names), paths.MANIFEST)
+    changed = {"dataset": "gtsrb", "image_size": SIZE, "val_fraction": 0.34}
+    return params.load(ROOT / paths.PARAMS).model_copy(update=changed)
+
+
+def contents() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in paths.PREPARED.iterdir()}
+
+
+def test_each_image_lies_at_its_row_in_one_array_a_split(collected: Params) -> None:
+    prepare.run(collected)
+    value = {member: index for index, member in enumerate(pd.read_parquet(paths.MANIFEST)["member"])}
+    seen = 0
+    for split in ("train", "val", "test"):
+        images, rows = np.load(paths.images(split)), pd.read_parquet(paths.rows(split))
+        assert images.shape == (len(rows), SIZE, SIZE, 3)
+        assert images.dtype == np.uint8
+        assert images[:, 0, 0, 0].tolist() == [value[member] for member in rows["member"]]
+        assert set(np.unique(images[..., 1:])) == {100, 200}
+        seen += len(rows)
+    assert seen == len(value)
+
+
+def test_track_lies_in_one_split_and_val_takes_its_share_of_each_class(collected: Params) -> None:
+    prepare.run(collected)
+    train, val = (pd.read_parquet(paths.rows(split)) for split in ("train", "val"))
+    assert not set(train["group"]) & set(val["group"])
+    assert val.groupby("label")["group"].nunique().to_dict() == {0: 2, 1: 2}
+    assert len(val) == 2 * 2 * FRAMES
+
+
+def test_contract_states_the_training_images_mean_and_spread(collected: Params) -> None:
+    prepare.run(collected)
+    prepared = contract.read(paths.PREPARED_CONTRACT)
+    train = np.load(paths.images("train")).reshape(-1, 3).astype(np.float64)
+    assert prepared.mean == pytest.approx(train.mean(axis=0) / 255, abs=1e-6)
+    assert prepared.std[0] == pytest.approx(train[:, 0].std() / 255, abs=1e-6)
+    assert prepared.std[1:] == (0.003922, 0.003922)  # one grey level where a channel is flat, never zero
+    assert (prepared.dataset, prepared.image_size, len(prepared.class_names)) == ("gtsrb", SIZE, 43)
+
+
+def test_two_runs_write_the_same_bytes_and_another_seed_another_split(collected: Params) -> None:
+    prepare.run(collected)
+    first = contents()
+    prepare.run(collected)
+    assert contents() == first
+    prepare.run(collected.model_copy(update={"seed": 1}))
+    assert contents()["val.parquet"] != first["val.parquet"]
+    assert contents()["test.npy"] == first["test.npy"]
+
+
+def test_arrays_are_what_numpy_itself_would_write(collected: Params, tmp_path: Path) -> None:
+    prepare.run(collected)
+    np.save(tmp_path / "again.npy", np.load(paths.images("train")))
+    assert (tmp_path / "again.npy").read_bytes() == paths.images("train").read_bytes()
+
+
+def test_image_that_no_longer_decodes_is_named_and_the_old_arrays_stay(collected: Params) -> None:
+    prepare.run(collected)
+    before = contents()
+    with ZipFile(paths.raw("gtsrb") / "archive.zip") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["test_3.png"] = b"no image"
+    with ZipFile(paths.raw("gtsrb") / "archive.zip", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(WaymarkError, match=r"archive\.zip: member test_3\.png: not an image of a known format; run"):
+        prepare.run(collected)
+    assert contents() == before
