@@ -1,4 +1,6 @@
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -57,3 +59,17 @@ def test_write_replaces_the_folder_and_leaves_no_partial(tmp_path: Path) -> None
         "docs",
         "docs/index.html",
     ]
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; install it (Debian: apt-get install chromium)")
+def test_page_opens_in_a_browser_that_reaches_nothing(tmp_path: Path) -> None:
+    data_docs.write(verdict(0, 7), "signs", tmp_path / "docs")
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND", "--dump-dom"]
+    url = (tmp_path / "docs" / "index.html").as_uri()
+    done = subprocess.run([*map(str, command), url], capture_output=True, text=True, timeout=60, check=True)
+    assert "<li>a.zip: member a.png: label 7</li>" in done.stdout

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 import s3 as server  # noqa: E402
 
+PATIENCE = 1200  # seconds for one command on a busy machine; the longest takes 100 on a quiet one
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -106,12 +108,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         }
         for role in ("AUTHOR", "COMMITTER"):
             own |= {f"GIT_{role}_NAME": "Tester", f"GIT_{role}_EMAIL": "tester@example.com"}
-        finished = subprocess.run(
-            command, cwd=folder, env=inherited | own | environment, capture_output=True, text=True, timeout=300
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(
+            command, cwd=folder, env=inherited | own | environment, start_new_session=True, **pipes
         )
-        if check and finished.returncode != 0:
-            pytest.fail(f"{' '.join(command)} ended with {finished.returncode}:\n{finished.stdout}{finished.stderr}")
-        return finished
+        try:
+            stdout, stderr = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # the stage that DVC started, too
+            raise
+        if check and process.returncode != 0:
+            pytest.fail(f"{' '.join(command)} ended with {process.returncode}:\n{stdout}{stderr}")
+        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
     return run
 
