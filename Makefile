@@ -24,7 +24,7 @@ help: ## Print this help
 .PHONY: repro
 repro: $(READY) ## Run the stage graph: collect, validate, prepare, train, export, evaluate
 	@dvc repro
-	@dvc metrics show
+	@dvc metrics show reports/metrics.json
 
 .PHONY: test
 test: $(READY) ## Run the tests (minutes)
