@@ -23,6 +23,7 @@ help: ## Print this help
 
 .PHONY: repro
 repro: $(READY) ## Run the stage graph: collect, validate, prepare, train, export, evaluate
+	@python scripts/check_params.py
 	@dvc repro
 	@dvc metrics show reports/metrics.json
 
@@ -42,7 +43,7 @@ lint: $(READY) ## Check style (ruff) and types (mypy)
 
 .PHONY: s3
 s3: $(READY) ## Start a real S3 server on this machine and make it the DVC remote
-	@python scripts/s3.py --port $(or $(PORT),9000) start
+	@python scripts/s3.py start --port $(or $(PORT),9000)
 
 .PHONY: s3-stop
 s3-stop: $(READY) ## Stop that S3 server; what it stores stays
@@ -72,8 +73,9 @@ $(READY): requirements.lock $(wildcard requirements/*.lock) pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --require-hashes -r requirements/build.lock
 	@# The CPU build of torch where the package index offers it, else the ordinary build with its CUDA libraries.
-	@$(PIP) --require-hashes -r requirements/torch-cpu.lock 2>/dev/null || \
-	  $(PIP) --require-hashes -r requirements/torch-cuda.lock
+	@$(PIP) --require-hashes -r requirements/torch-cpu.lock 2>$(VENV)/torch.log || \
+	  { grep -q 'No matching distribution' $(VENV)/torch.log || { cat $(VENV)/torch.log >&2; exit 1; }; \
+	    $(PIP) --require-hashes -r requirements/torch-cuda.lock; }
 	@$(PIP) --require-hashes -r requirements.lock
 	@$(PIP) --editable .
 	@touch $@

@@ -24,7 +24,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 HOME = Path(".s3")
 DATA, PID, LOG = HOME / "data", HOME / "pid", HOME / "server.log"
 SECRET, AWS_CONFIG = HOME / "secret", HOME / "aws_config"
-MAKE_ENV, SHELL_ENV = HOME / "make.env", HOME / "env"  # the same four variables, for make and for a shell
+MAKE_ENV, SHELL_ENV = HOME / "make.env", HOME / "env"  # the same variables, for make and for a shell
+PORT = HOME / "port"
 KEY = "waymark"
 BUCKET = "waymark"
 REGION = "us-east-1"
@@ -128,7 +129,9 @@ def _start(port: int) -> None:
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_REGION": REGION,
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",  # as in AWS_CONFIG_TEXT, for other clones
     }
+    PORT.write_text(str(port), encoding="utf-8")
     # Keys of the person's own come first: they are for another S3.
     lines = [f"export {name} := {value}" for name, value in exports.items()]
     MAKE_ENV.write_text("\n".join(["ifndef AWS_ACCESS_KEY_ID", *lines, "endif"]) + "\n", encoding="utf-8")
@@ -138,9 +141,10 @@ def _start(port: int) -> None:
     print(f"  source {SHELL_ENV}")
 
 
-def _put(port: int, file: Path, key: str) -> None:
-    if not SECRET.exists() or not answers(s3 := client(port, KEY, SECRET.read_text(encoding="utf-8"))):
-        raise SystemExit(f"error: no S3 server of ours on 127.0.0.1:{port}; start it with `make s3`")
+def _put(file: Path, key: str) -> None:
+    if not _running():
+        raise SystemExit("error: no S3 server of ours is running; start it with `make s3`")
+    s3 = client(int(PORT.read_text(encoding="utf-8")), KEY, SECRET.read_text(encoding="utf-8"))
     try:
         with file.open("rb") as body:
             s3.put_object(Bucket=BUCKET, Key=key, Body=body)
@@ -177,9 +181,9 @@ def _running() -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--port", type=int, default=9000)
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("start", help="start the server, make the bucket, point DVC at it")
+    start = actions.add_parser("start", help="start the server, make the bucket, point DVC at it")
+    start.add_argument("--port", type=int, default=9000)
     actions.add_parser("stop", help="end the server; its data stays")
     put = actions.add_parser("put", help=f"upload one file to the bucket {BUCKET}")
     put.add_argument("file", type=Path)
@@ -192,6 +196,6 @@ if __name__ == "__main__":
         case "start":
             _start(arguments.port)
         case "put":
-            _put(arguments.port, arguments.file, arguments.key)
+            _put(arguments.file, arguments.key)
         case _:
             _stop()

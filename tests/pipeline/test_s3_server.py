@@ -30,7 +30,7 @@ def repository(tmp_path: Path, run: Callable[..., Any]) -> Iterator[Path]:
 def test_server_starts_once_points_dvc_at_itself_and_stops(
     repository: Path, run: Callable[..., Any], unused_port: int
 ) -> None:
-    start = (sys.executable, "scripts/s3.py", "--port", str(unused_port), "start")
+    start = (sys.executable, "scripts/s3.py", "start", "--port", str(unused_port))
     first = run(repository, *start).stdout
     secret = (repository / ".s3" / "secret").read_text()
     assert first.startswith(f"The S3 server runs on 127.0.0.1:{unused_port} ")
@@ -51,7 +51,7 @@ def test_server_starts_once_points_dvc_at_itself_and_stops(
     for path in (repository / ".dvc" / "config.local", repository / ".s3" / "secret", repository / ".s3" / "env"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
-    put = (sys.executable, "scripts/s3.py", "--port", str(unused_port), "put", ".dvc/config", "some/object")
+    put = (sys.executable, "scripts/s3.py", "put", ".dvc/config", "some/object")
     assert run(repository, *put).stdout == "s3://waymark/some/object\n"
     stored = repository / ".s3" / "data" / "waymark" / "some" / "object"
     assert stored.read_bytes() == (repository / ".dvc" / "config").read_bytes()
@@ -75,7 +75,7 @@ def test_configuration_for_another_s3_is_not_overwritten(
 ) -> None:
     other = "['remote \"storage\"']\n    endpointurl = https://minio.example.com\n"
     (repository / ".dvc" / "config.local").write_text(other)
-    refused = run(repository, sys.executable, "scripts/s3.py", "--port", str(unused_port), "start", check=False)
+    refused = run(repository, sys.executable, "scripts/s3.py", "start", "--port", str(unused_port), check=False)
     assert refused.returncode == 1
     assert "error: .dvc/config.local names https://minio.example.com" in refused.stderr
     assert (repository / ".dvc" / "config.local").read_text() == other
