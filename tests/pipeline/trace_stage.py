@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import waymark
 from waymark.params import Params, load
 
 
@@ -25,7 +26,8 @@ def main(stage: str) -> None:
     params = RecordingParams(load())
     importlib.import_module(f"waymark.stages.{stage}").run(params)
     sources = [Path(m.__file__) for name, m in sys.modules.items() if name.startswith("waymark") and m.__file__]
-    read = [str(Path("src", *path.parts[path.parts.index("waymark") :])) for path in sources if path.stat().st_size]
+    root = Path(waymark.__file__).parents[2]
+    read = [path.relative_to(root).as_posix() for path in sources if path.stat().st_size]
     print(json.dumps({"params": sorted(params.read), "sources": sorted(read)}))
 
 
