@@ -134,3 +134,16 @@ def clone(s3: S3, run: Run) -> Callable[[Path, Path], None]:
         s3.point_dvc_at(target)
 
     return clone
+
+
+@pytest.fixture(scope="module")
+def copy_repository(run: Run) -> Callable[[Path], None]:
+    """Copy this repository's tracked files, as they are in the working tree, into a folder."""
+
+    def copy_repository(target: Path) -> None:
+        for name in run(ROOT, "git", "ls-files", "-z").stdout.split("\0"):
+            if name and (ROOT / name).is_file():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, target / name)
+
+    return copy_repository

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,9 @@ ARCHIVE = SHARED / "gtsrb" / "archive.zip"
 @pytest.mark.long
 @pytest.mark.skipif(not ARCHIVE.exists(), reason="the real cut of GTSRB is not on this machine")
 def test_real_signs_from_s3_are_learned_to_97_percent_and_a_half(
-    tmp_path: Path, run: Callable[..., Any], s3: Any
+    tmp_path: Path, run: Callable[..., Any], copy_repository: Callable[[Path], None], s3: Any
 ) -> None:
-    for name in run(ROOT, "git", "ls-files", "-z").stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, tmp_path / name)
+    copy_repository(tmp_path)
     run(tmp_path, "git", "init", "--quiet")
     run(tmp_path, "git", "add", ".")
     run(tmp_path, "git", "commit", "--quiet", "--message", "Start")

@@ -21,13 +21,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory, run: Run, s3_server: Any) -> Path:
+def published(
+    tmp_path_factory: pytest.TempPathFactory, run: Run, copy_repository: Callable[[Path], None], s3_server: Any
+) -> Path:
     """This repository with small parameters: run, committed, its data pushed."""
     repository = tmp_path_factory.mktemp("published")
-    for name in run(ROOT, "git", "ls-files", "-z").stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (repository / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, repository / name)
+    copy_repository(repository)
     for key, value in SMALL.items():
         set_parameter(repository, key, value)
     run(repository, "git", "init", "--quiet")
