@@ -79,16 +79,36 @@ def test_a_written_contract_reads_back_equal(tmp_path: Path) -> None:
     assert contract.read(tmp_path / "contract.json") == CONTRACT
 
 
-@pytest.mark.parametrize("schema", [0, 2, None, "1"])
+@pytest.mark.parametrize("schema", [0, 1, 3, None, "2"])
 def test_a_contract_of_another_schema_is_refused(tmp_path: Path, schema: object) -> None:  # M9
     path = tmp_path / "contract.json"
     CONTRACT.write(path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": schema}))
-    with pytest.raises(WaymarkError, match=r"contract schema .* this version reads 1"):
+    with pytest.raises(WaymarkError, match=r"contract schema .* this version reads 2"):
         contract.read(path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"schema": 1}', '{"schema": 1, "colour": "grey"}'])
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("colour", "sepia", "colour: 'sepia' is not one of rgb, grey"),
+        ("colour", None, "colour: None is not one of rgb, grey"),
+        ("equalise", "auto", "equalise: 'auto' is not one of none, histogram, clahe"),
+        ("equalise", ["clahe"], "equalise: ['clahe'] is not one of none, histogram, clahe"),
+    ],
+)
+def test_a_choice_that_this_version_does_not_know_is_refused(
+    tmp_path: Path, key: str, value: object, sentence: str
+) -> None:
+    path = tmp_path / "contract.json"
+    CONTRACT.write(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(WaymarkError) as refused:
+        contract.read(path)
+    assert str(refused.value) == f"{path}: {sentence}; run `dvc repro` again"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"schema": 2}', '{"schema": 2, "colour": "grey"}'])
 def test_a_damaged_contract_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "contract.json").write_text(content)
     with pytest.raises(WaymarkError, match=r"contract\.json"):

@@ -8,7 +8,7 @@ import io
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from waymark.errors import WaymarkError
 
-SCHEMA = 1
+SCHEMA = 2
+Colour = Literal["rgb", "grey"]
+Equalise = Literal["none", "histogram", "clahe"]
 Box = tuple[int, int, int, int]
 Channels = tuple[float, float, float]
 
@@ -33,6 +35,9 @@ class Contract:
     crop_margin: float  # context kept around the region of interest, in box sizes a side
     mean: Channels  # of each channel over the training images, in [0, 1]
     std: Channels
+    colour: Colour = "rgb"  # grey: ITU-R 601 luma in three equal channels, so that pretrained networks take it too
+    equalise: Equalise = "none"  # of the luma; colours keep their hue
+    split_sha256: str = ""  # of data/prepared/split.csv
     temperature: float = 1.0  # logits are divided by it before the softmax; fitted on val by `export`
     weights_sha256: str = ""  # of models/model.safetensors
     onnx_sha256: str = ""  # of models/model.onnx
@@ -90,6 +95,11 @@ def read(path: Path) -> Contract:
     known = {field.name for field in fields(Contract)}
     if wrong := sorted(known ^ document.keys()):
         raise WaymarkError(f"{path}: missing or unknown keys: {', '.join(wrong)}")
+    for key, choices in (("colour", get_args(Colour)), ("equalise", get_args(Equalise))):
+        if document[key] not in choices:
+            raise WaymarkError(
+                f"{path}: {key}: {document[key]!r} is not one of {', '.join(choices)}; run `dvc repro` again"
+            )
     lists: dict[str, Any] = {key: tuple(document[key]) for key in ("class_names", "mean", "std")}
     return Contract(**document | lists)
 
