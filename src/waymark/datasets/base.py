@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 Split = Literal["train", "val", "test"]
+Grouping = Literal[
+    "tracks",  # images of one group show one thing, such as the frames of one traffic sign
+    "frames",  # the images of a class are frames of one video, numbered by `frame`; neighbours are near copies
+    "images",  # each image stands for itself
+]
 Read = Callable[[str, str], bytes]  # (archive, member) -> the image's bytes
 
 
@@ -17,6 +22,7 @@ class Origin:
     url: str
     name: str  # file name under data/raw/<dataset>/
     md5: str = ""  # as published; empty where nothing is
+    sha256: str = ""  # as recorded beside the object; empty where nothing is
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Record:
     declared_size: tuple[int, int] | None = None  # width, height, where the data set states them
     row: str = ""  # where the entry stands, "GT-00012.csv line 7"; empty where there is no list
     problem: str = ""
+    part: str = ""  # which test it belongs to, where a data set has several: same_signer, other_signer
 
 
 class Dataset(Protocol):
@@ -46,11 +53,20 @@ class Dataset(Protocol):
     def name(self) -> str: ...
 
     @property
-    def class_names(self) -> tuple[str, ...]: ...
+    def grouping(self) -> Grouping: ...
+
+    @property
+    def own_test(self) -> bool:
+        """Whether the archives' own test part is the test; where not, or where there is none, `prepare` splits one off."""
+        ...
 
     @property
     def origins(self) -> tuple[Origin, ...]:
         """Where `source: auto` gets it; empty for a data set that is made, not fetched."""
+        ...
+
+    def class_names(self, folder: Path) -> tuple[str, ...]:
+        """The classes, index = label; only a data set without names of its own looks into the archives in `folder`."""
         ...
 
     def index(self, folder: Path) -> Iterator[Record]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from waymark.datasets.archives import Archive, ArchiveError, open_all, shown, unsafe
-from waymark.datasets.base import Origin, Read, Record, Split
+from waymark.datasets.base import Grouping, Origin, Read, Record, Split
 from waymark.datasets.traffic_sign_names import CLASS_NAMES
 from waymark.errors import WaymarkError
 
@@ -88,8 +88,12 @@ class TrafficSigns:
     """A data set in GTSRB's layout."""
 
     name: str
-    class_names: tuple[str, ...]
     origins: tuple[Origin, ...]
+    grouping: Grouping = "tracks"
+    own_test: bool = True
+
+    def class_names(self, folder: Path) -> tuple[str, ...]:
+        return CLASS_NAMES
 
     def index(self, folder: Path) -> Iterator[Record]:
         """Every image and every row, training first, in the lists' order; see `Dataset.index`."""
@@ -105,7 +109,7 @@ class TrafficSigns:
                 if len(found) > 1:
                     places = " and ".join(f"{part.layout.title} ({part.archive.name})" for part in found)
                     raise WaymarkError(f"{folder}: {places} are both there; keep one of them")
-                yield from _records(found[0], opened, len(self.class_names))
+                yield from _records(found[0], opened, len(CLASS_NAMES))
 
     @contextmanager
     def open(self, folder: Path) -> Iterator[Read]:
@@ -242,7 +246,6 @@ def _origin(name: str, md5: str) -> Origin:
 
 GTSRB = TrafficSigns(
     "gtsrb",
-    CLASS_NAMES,
     # The MD5 sums are not the organisers' own: those of the test are torchvision's, that of the training images stands
     # alike in half a dozen independent public loaders (torchvision downloads the phase-1 images instead).
     (

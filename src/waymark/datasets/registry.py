@@ -2,9 +2,8 @@
 
 from waymark.datasets.base import Dataset
 from waymark.datasets.gtsrb import GTSRB, TrafficSigns
-from waymark.datasets.traffic_sign_names import CLASS_NAMES
 
 # Drawn in the organisers' layout, so that its reader is GTSRB's; the drawing itself concerns `collect` alone.
-RENDERED = TrafficSigns("rendered", CLASS_NAMES, origins=())
+RENDERED = TrafficSigns("rendered", origins=())
 
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (RENDERED, GTSRB)}
