@@ -19,22 +19,29 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     # data
-    dataset: Literal["rendered", "gtsrb"]
+    dataset: Literal["rendered", "gtsrb", "cifar10", "asl", "folder"]
     source: Annotated[str, Field(min_length=1)]
+    group_pattern: str
+    expected_images: Annotated[int, Field(ge=0, lt=2**31)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     rendered_seed: Annotated[int, Field(ge=0, lt=2**31)]
     rendered_tracks: Annotated[int, Field(ge=4, le=200)]
     rendered_frames: Annotated[int, Field(ge=2, le=30)]
 
     # preparation
+    split: Literal["grouped", "random"]
+    subset: Annotated[float, Field(gt=0, le=1)]
     val_fraction: Annotated[float, Field(gt=0, le=0.5)]
+    test_fraction: Annotated[float, Field(gt=0, le=0.5)]
     image_size: Annotated[int, Field(ge=16, le=256)]
     crop_margin: Annotated[float, Field(ge=0, le=1)]
+    colour: Literal["rgb", "grey"]
+    equalise: Literal["none", "histogram", "clahe"]
 
     # network and training
     network: Annotated[str, Field(min_length=1)]
     width: Annotated[int, Field(ge=8, le=256, multiple_of=8)]
-    epochs: Annotated[int, Field(ge=1, le=1000)]
+    epochs: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"]
     batch_size: Annotated[int, Field(ge=2, le=8192)]
     lr: Annotated[float, Field(gt=0, le=10)]
     weight_decay: Annotated[float, Field(ge=0, le=1)]
@@ -45,13 +52,16 @@ class Params(BaseModel):
     augment_shift: Annotated[float, Field(ge=0, le=0.5)]
     augment_shear: Annotated[float, Field(ge=0, le=45)]
     augment_light: Annotated[float, Field(ge=0, le=0.9)]
+    augment_flip: Literal["auto", "on", "off"]
     precision: Literal["auto", "32-true", "bf16-mixed"]
     threads: Annotated[int, Field(ge=1, le=64)]
 
     @model_validator(mode="after")
-    def _rendered_has_one_source(self) -> "Params":
+    def _source_goes_with_dataset(self) -> "Params":
         if self.dataset == "rendered" and self.source != "auto":
             raise ValueError(f"source: {self.source!r} does not go with dataset: rendered, which is drawn; use auto")
+        if self.dataset == "folder" and self.source == "auto":
+            raise ValueError("source: 'auto' does not go with dataset: folder; name an archive or a folder of classes")
         return self
 
 

@@ -10,12 +10,16 @@ PARTIAL = Path("data/partial")  # half-finished downloads; outside RAW, which DV
 
 # validate
 MANIFEST = Path("data/manifest.parquet")
+NEAR_DUPLICATES = Path("data/near_duplicates.parquet")
 VALIDATION = Path("reports/validation.json")
 DATA_DOCS = Path("reports/data_docs")
-CONTACT_SHEET = Path("reports/contact_sheet.png")
+DATA_PAGE = Path("reports/data.html")
+EXPECTATIONS = Path("expectations")
 
 # prepare
 PREPARED = Path("data/prepared")
+SPLIT = PREPARED / "split.csv"
+SPLIT_REPORT = Path("reports/split.json")
 PREPARED_CONTRACT = PREPARED / "contract.json"
 
 # train
@@ -45,5 +49,5 @@ def images(split: str) -> Path:
 
 
 def rows(split: str) -> Path:
-    """One row for each image of `split`, in the same order: archive, member, label, group."""
+    """One row for each image of `split`, in the same order: archive, member, label, group, part."""
     return PREPARED / f"{split}.parquet"

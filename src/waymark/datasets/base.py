@@ -57,7 +57,7 @@ class Dataset(Protocol):
 
     @property
     def own_test(self) -> bool:
-        """Whether the archives' own test part is the test; where not, or where there is none, `prepare` splits one off."""
+        """Whether the archives' own test part is the test; where not, or without one, `prepare` splits a test off."""
         ...
 
     @property
@@ -70,7 +70,7 @@ class Dataset(Protocol):
         ...
 
     def index(self, folder: Path) -> Iterator[Record]:
-        """Every image that the archives in `folder` list, in a fixed order.
+        """Every image that the archives in `folder` list, in a fixed order; a data set's own part before others.
 
         Raises WaymarkError where the archives cannot be read as this data set at all.
         """

@@ -11,10 +11,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import imagehash
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from waymark.contract import ImageError, decode
@@ -24,12 +25,14 @@ from waymark.errors import WaymarkError
 
 CHUNK = 256  # images a task: long enough to hide the hand-over, short enough for an even end
 MAX_SIDE = 4096  # px; a larger image is measured by its header only, so that it cannot fill the memory
+THUMBNAIL = 12  # px; enough to tell two signs of one place from two alike, see datasets/near_duplicates.py
 SCHEMA = pa.schema(
     [
         ("archive", pa.string()),
         ("member", pa.string()),
         ("row", pa.string()),
         ("split", pa.string()),
+        ("part", pa.string()),
         ("label", pa.int16()),
         ("class_name", pa.string()),
         ("group", pa.string()),
@@ -41,12 +44,15 @@ SCHEMA = pa.schema(
         ("roi_x2", pa.int32()),
         ("roi_y2", pa.int32()),
         ("bytes_sha256", pa.string()),
-        (
-            "pixels_sha256",
-            pa.string(),
-        ),  # of "<width>x<height>" and the RGB samples, whatever the file format
+        # of "<width>x<height>" and the RGB samples, whatever the file format
+        ("pixels_sha256", pa.string()),
         ("brightness", pa.float64()),  # mean luma, 0 to 255
         ("contrast", pa.float64()),  # standard deviation of the luma
+        ("mode", pa.string()),  # samples as stored, in Pillow's words: RGB, L, CMYK, I;16, …
+        ("orientation", pa.int16()),  # EXIF's, 1 to 8; 1 where the picture stands upright or nothing is said
+        # What near-duplicates are found by: 64 bits of its lowest frequencies, and a THUMBNAIL-sided RGB picture.
+        ("perceptual_hash", pa.string()),
+        ("thumbnail", pa.binary()),
         ("problem", pa.string()),  # what is wrong with the entry in itself; empty where nothing is
     ]
 )
@@ -60,11 +66,11 @@ def build(dataset: Dataset, folder: Path, workers: int) -> pd.DataFrame:
     that cannot be read or decoded has its reason under `problem`. Raises WaymarkError where the archives cannot be
     read as this data set at all.
     """
-    records = list(dataset.index(folder))
+    records, class_names = list(dataset.index(folder)), dataset.class_names(folder)
     chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
     with tqdm(total=len(records), desc="manifest", unit=" images", disable=None) as bar:
         rows: list[dict[str, Any]] = []
-        for measured in _measured(dataset, folder, chunks, workers):
+        for measured in _measured(dataset, folder, class_names, chunks, workers):
             rows += measured
             bar.update(len(measured))
     return _frame(pa.Table.from_pylist(rows, schema=SCHEMA))
@@ -101,16 +107,19 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 
 def _measured(
-    dataset: Dataset, folder: Path, chunks: list[list[Record]], workers: int
+    dataset: Dataset, folder: Path, class_names: tuple[str, ...], chunks: list[list[Record]], workers: int
 ) -> Iterator[list[dict[str, Any]]]:
     if workers == 1 or len(chunks) < 2:
         with dataset.open(folder) as read_member:
             for chunk in chunks:
-                yield [_row(record, dataset.class_names, read_member) for record in chunk]
+                yield [_row(record, class_names, read_member) for record in chunk]
         return
     # Spawned, not forked: the same on every platform, and safe in a process that has threads.
     with ProcessPoolExecutor(
-        min(workers, len(chunks)), get_context("spawn"), initializer=_Worker.start, initargs=(dataset, folder)
+        min(workers, len(chunks)),
+        get_context("spawn"),
+        initializer=_Worker.start,
+        initargs=(dataset, folder, class_names),
     ) as pool:
         try:
             yield from pool.map(_Worker.rows, chunks)
@@ -123,18 +132,18 @@ def _measured(
 class _Worker:
     """What a worker process keeps between tasks: the archives, opened once."""
 
-    dataset: Dataset
+    class_names: tuple[str, ...]
     read: Read
     opened = ExitStack()
 
     @classmethod
-    def start(cls, dataset: Dataset, folder: Path) -> None:
-        cls.dataset = dataset
+    def start(cls, dataset: Dataset, folder: Path, class_names: tuple[str, ...]) -> None:
+        cls.class_names = class_names
         cls.read = staticmethod(cls.opened.enter_context(dataset.open(folder)))
 
     @classmethod
     def rows(cls, chunk: list[Record]) -> list[dict[str, Any]]:
-        return [_row(record, cls.dataset.class_names, cls.read) for record in chunk]
+        return [_row(record, cls.class_names, cls.read) for record in chunk]
 
 
 def _row(record: Record, class_names: tuple[str, ...], read_member: Read) -> dict[str, Any]:
@@ -144,6 +153,7 @@ def _row(record: Record, class_names: tuple[str, ...], read_member: Read) -> dic
         "member": record.member,
         "row": record.row,
         "split": record.split,
+        "part": record.part,
         "label": record.label,
         "class_name": class_names[record.label or 0] if known else None,
         "group": record.group,
@@ -168,9 +178,9 @@ def _row(record: Record, class_names: tuple[str, ...], read_member: Read) -> dic
 
 def _facts(data: bytes) -> dict[str, Any]:
     """Hashes, size and light of one image; ImageError where it does not decode."""
-    facts: dict[str, Any] = {"bytes_sha256": hashlib.sha256(data).hexdigest()}
-    if (size := _header_size(data)) and max(size) > MAX_SIDE:
-        return facts | {"width": size[0], "height": size[1]}
+    facts: dict[str, Any] = {"bytes_sha256": hashlib.sha256(data).hexdigest()} | _header(data)
+    if max(facts.get("width", 0), facts.get("height", 0)) > MAX_SIDE:
+        return facts
     image = decode(data)
     pixels = hashlib.sha256(f"{image.width}x{image.height}".encode() + image.tobytes()).hexdigest()
     brightness, contrast = _light(image)
@@ -180,15 +190,20 @@ def _facts(data: bytes) -> dict[str, Any]:
         "pixels_sha256": pixels,
         "brightness": brightness,
         "contrast": contrast,
+        "perceptual_hash": str(imagehash.phash(image)),
+        "thumbnail": image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX).tobytes(),
     }
 
 
-def _header_size(data: bytes) -> tuple[int, int] | None:
+def _header(data: bytes) -> dict[str, Any]:
+    """What the file says of its picture before a pixel is decoded; nothing where `decode` will say why."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
-        return None  # `decode` says why
+            orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+            said = {"width": image.width, "height": image.height, "mode": image.mode}
+            return said | {"orientation": orientation if 1 <= orientation <= 8 else 1}
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError):
+        return {}
 
 
 def _light(image: Image.Image) -> tuple[float, float]:

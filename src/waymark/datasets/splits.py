@@ -1,39 +1,167 @@
-"""Which training groups become val: whole groups, class by class, so that near copies never straddle the split."""
+"""Which images are learned from, watched and judged on, so that nothing is both learned and asked.
+
+What belongs together stays together: the frames of a track, the near-duplicates of a picture, the neighbouring frames
+of a video. Where the archives fix a part (an official test), what is too near to it is left out of the others.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from waymark.datasets import near_duplicates
+from waymark.datasets.base import Dataset
 from waymark.errors import WaymarkError
 
 MIN_GROUPS = 2  # one track of 30 frames would make a class's val accuracy all or nothing
+# Frames around a block of val or test frames that are not learned from. On the ASL cut, the correlation of two frames'
+# thumbnails falls from 0.99 at one frame apart to 0.4–0.8 at 30.
+GAP = 30
+RANK = {"train": 0, "val": 1, "test": 2}  # a split judges those of lower rank
+LEFT_OUT = "left_out"
 
 
-def split(manifest: pd.DataFrame, val_fraction: float, seed: int) -> pd.Series:
-    """The split of each row of `manifest` (columns split, label, group): train, val or test.
+@dataclass(frozen=True)
+class Plan:
+    """How to split; the fractions count groups of each class."""
 
-    Rows that the archives already call val or test keep their split. Of the others, `val_fraction` of the groups of
-    each class go to val: two at least, but never the last one. A pure function of the rows, the fraction and the seed.
+    val_fraction: float
+    test_fraction: float
+    subset: float
+    seed: int
+    kind: Literal["grouped", "random"] = "grouped"
+
+
+def split(manifest: pd.DataFrame, pairs: pd.DataFrame, dataset: Dataset, plan: Plan) -> pd.DataFrame:
+    """The columns `split` (train, val, test or left_out), `reason` and `group` for the rows of `manifest`.
+
+    `manifest` has the columns archive, split, part, label, group and frame; `pairs` are its near-duplicates by row
+    number. Val, and a test where the archives have none, are drawn from the training groups of each class. `random`
+    takes every image for a group of its own and leaves nothing out: it shows what a careless split would report. A pure
+    function of its arguments.
     """
-    splits = manifest["split"].copy()
-    if (splits == "val").any():
-        return splits
-    train = manifest[splits == "train"]
+    rows = manifest.reset_index(drop=True)
+    rows["reason"] = ""
+    own_test = (rows["split"] == "test").any() and dataset.own_test
+    if plan.kind == "random":
+        rows["group"] = [f"image {number}" for number in range(len(rows))]
+    elif dataset.grouping != "frames":
+        rows["group"] = _joined(rows, pairs)
+    _draw_subset(rows, plan)
+    if not own_test:
+        _draw(rows, "test", plan.test_fraction, plan.seed)
+    if not (rows["split"] == "val").any():
+        _draw(rows, "val", plan.val_fraction, plan.seed)
+    if plan.kind == "grouped":
+        if dataset.grouping == "frames":
+            _leave_out(rows, _beside_later_split(rows), f"within {GAP} frames of a later split")
+        like = _like_later_split(rows, pairs)
+        if dataset.grouping != "frames":  # the other pictures of the same thing go with it
+            like |= rows["group"].isin(rows["group"][like]) & (rows["split"] != "test")
+        _leave_out(rows, like, "near-duplicate of a later split's image")
+        check(rows, pairs)
+    _check_each_is_there(rows)
+    return rows[["split", "reason", "group"]]
+
+
+def check(rows: pd.DataFrame, pairs: pd.DataFrame) -> None:
+    """Raise WaymarkError where a group or a pair of near-duplicates straddles the splits of `rows`."""
+    used = rows[rows["split"] != LEFT_OUT]
+    straddling = used.groupby("group")["split"].nunique()
+    if len(wrong := straddling[straddling > 1].index):
+        raise WaymarkError(f"group {wrong[0]} has images in more than one split ({len(wrong)} such groups)")
+    if (crossing := crossing_pairs(rows["split"], pairs)).any():
+        first, second = pairs.loc[crossing, ["first", "second"]].iloc[0]
+        raise WaymarkError(
+            f"{_place(rows, first)} in {rows['split'][first]} is a near-duplicate of {_place(rows, second)} in "
+            f"{rows['split'][second]} ({int(crossing.sum())} such pairs)"
+        )
+
+
+def crossing_pairs(splits: pd.Series, pairs: pd.DataFrame) -> NDArray[np.bool_]:
+    """Of each pair, whether its two images are used in different splits."""
+    first, second = splits.to_numpy()[pairs["first"]], splits.to_numpy()[pairs["second"]]
+    return np.asarray((first != second) & (first != LEFT_OUT) & (second != LEFT_OUT))
+
+
+def _joined(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
+    """Groups, those that near-duplicates tie together made one, under the name of the first.
+
+    Only within the training images: what a fixed part holds twice is its publisher's affair.
+    """
+    groups, names = pd.factorize(rows["group"])
+    free = (rows["split"] == "train").to_numpy()
+    both = free[pairs["first"]] & free[pairs["second"]]
+    first, second = groups[pairs["first"][both]], groups[pairs["second"][both]]
+    cluster = near_duplicates.clusters(len(names), first, second)
+    first_name = pd.Series(names).groupby(cluster).first()
+    return pd.Series(first_name[cluster[groups]].to_numpy(), rows.index)
+
+
+def _draw_subset(rows: pd.DataFrame, plan: Plan) -> None:
+    if plan.subset == 1:
+        return
+    kept = _chosen(rows, plan.subset, [plan.seed, 2], at_least=MIN_GROUPS + 1)
+    _leave_out(rows, (rows["split"] == "train") & ~rows["group"].isin(kept), "not in the subset")
+
+
+def _draw(rows: pd.DataFrame, name: str, fraction: float, seed: int) -> None:
+    """Move `fraction` of the training groups of each class to `name`: two at least, but never the last one."""
+    drawn = _chosen(rows, fraction, [seed, 1] if name == "test" else [seed], at_least=MIN_GROUPS)
+    rows.loc[(rows["split"] == "train") & rows["group"].isin(drawn), "split"] = name
+
+
+def _chosen(rows: pd.DataFrame, fraction: float, seed: list[int], at_least: int) -> list[str]:
+    train = rows[rows["split"] == "train"]
     label_of = train.groupby("group", sort=True)["label"].first()
     chosen: list[str] = []
     for label, of_class in label_of.groupby(label_of, sort=True):
         groups = of_class.index.to_numpy()
-        count = min(max(MIN_GROUPS, round(val_fraction * len(groups))), len(groups) - 1)
-        chosen += list(np.random.default_rng([seed, int(label)]).permutation(groups)[:count])
-    splits[(splits == "train") & manifest["group"].isin(chosen)] = "val"
-    check(manifest.assign(split=splits))
-    return splits
+        count = min(max(at_least, round(fraction * len(groups))), len(groups) - (at_least == MIN_GROUPS))
+        chosen += list(np.random.default_rng([*seed, int(label)]).permutation(groups)[:count])
+    return chosen
 
 
-def check(manifest: pd.DataFrame) -> None:
-    """Raise WaymarkError where a group has images in more than one split, or a split has none."""
-    straddling = manifest.groupby("group")["split"].nunique()
-    if len(wrong := straddling[straddling > 1].index):
-        raise WaymarkError(f"group {wrong[0]} has images in more than one split ({len(wrong)} such groups)")
-    for name in ("train", "val", "test"):
-        if not (manifest["split"] == name).any():
-            raise WaymarkError(f"no image is left for {name}; each class needs two groups or more for a val split")
+def _leave_out(rows: pd.DataFrame, which: "pd.Series[bool]", reason: str) -> None:
+    rows.loc[which, "reason"] = reason
+    rows.loc[which, "split"] = LEFT_OUT
+
+
+def _beside_later_split(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Frames at most GAP frames from one of the same video that a later split holds."""
+    rank = rows["split"].map(RANK)
+    beside = np.zeros(len(rows), bool)
+    videos = rows[(rows["frame"] > 0) & rank.notna()].groupby(["archive", "label"], sort=True)
+    for _, video in videos:
+        for later in (1, 2):
+            judges = np.sort(video["frame"][rank[video.index] == later].to_numpy(np.int64))
+            judged = video[rank[video.index] < later]
+            if len(judges) and len(judged):
+                frames = judged["frame"].to_numpy(np.int64)
+                after = np.searchsorted(judges, frames).clip(max=len(judges) - 1)
+                before = (after - 1).clip(min=0)
+                distance = np.minimum(abs(judges[after] - frames), abs(judges[before] - frames))
+                beside[judged.index[distance <= GAP]] = True
+    return pd.Series(beside, rows.index)
+
+
+def _like_later_split(rows: pd.DataFrame, pairs: pd.DataFrame) -> "pd.Series[bool]":
+    """Images with a near-duplicate in a split that judges theirs."""
+    rank = rows["split"].map(RANK).to_numpy(np.float64)  # NaN where left out: never less, never more
+    first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
+    alike = np.zeros(len(rows), bool)
+    alike[first[rank[first] < rank[second]]] = True
+    alike[second[rank[second] < rank[first]]] = True
+    return pd.Series(alike, rows.index)
+
+
+def _check_each_is_there(rows: pd.DataFrame) -> None:
+    for name in RANK:
+        if not (rows["split"] == name).any():
+            raise WaymarkError(f"no image is left for {name}; each class needs groups enough for train, val and test")
+
+
+def _place(rows: pd.DataFrame, row: int) -> str:
+    return f"{rows['archive'][row]}: member {rows['member'][row]}" if "member" in rows else f"row {row}"

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-DRAWS = 8  # rotation, scale, two shifts, shear, aspect, brightness, contrast
+DRAWS = 9  # rotation, scale, two shifts, shear, aspect, brightness, contrast, flip
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Augmentation:
     shift: float  # share of the side, each axis
     shear: float  # degrees either way
     light: float  # share of brightness and of contrast
+    flip: bool = False  # half of the images are mirrored, left to right
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Change (N, 3, S, S) normalised images by `draws`, (N, DRAWS) in [-1, 1)."""
@@ -43,7 +44,10 @@ class Augmentation:
             torch.stack([cosine * width, (shear * cosine - sine) * height, 2 * self.shift * draws[:, 2]], dim=1),
             torch.stack([sine * width, (shear * sine + cosine) * height, 2 * self.shift * draws[:, 3]], dim=1),
         ]
-        return torch.stack(rows, dim=1)
+        maps = torch.stack(rows, dim=1)
+        if self.flip:
+            maps[:, 0] *= torch.where(draws[:, 8] < 0, -1.0, 1.0).view(-1, 1)
+        return maps
 
     def relight(self, images: Tensor, draws: Tensor) -> Tensor:
         """Scale each image's contrast around its own mean and move its brightness, both in units of its spread."""

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from waymark import paths
 from waymark.contract import Contract
-from waymark.learning import machine, network
+from waymark.learning import machine, network, recipes
 from waymark.learning.augmentation import Augmentation
 from waymark.learning.classifier import Classifier
 from waymark.learning.data import Images, PreparedData
@@ -21,24 +21,27 @@ History = list[dict[str, float]]  # one row an epoch: epoch, loss and accuracy o
 
 
 def fit(params: Params, contract: Contract) -> tuple[nn.Module, History]:
-    """Learn from `data/prepared`; the network comes back with its averaged weights.
+    """Learn from the prepared train images, watching val; see `fit_on`."""
+    train, val = (Images(paths.images(split), paths.rows(split)) for split in ("train", "val"))
+    return fit_on(params, contract, train, val)
+
+
+def fit_on(params: Params, contract: Contract, train: Images, val: Images) -> tuple[nn.Module, History]:
+    """Learn from `train`, watching `val`; the network comes back with its averaged weights.
 
     Repeatable to the last bit for the same parameters, data and machine type.
     """
     _quieten_lightning()
     machine.make_repeatable(params.seed, params.threads)
-    data = PreparedData(
-        Images(paths.images("train"), paths.rows("train")),
-        Images(paths.images("val"), paths.rows("val")),
-        params.batch_size,
-        params.seed,
-    )
+    recipe = recipes.recipe(params)
+    data = PreparedData(train, val, params.batch_size, params.seed)
     augment = Augmentation(
         rotation=params.augment_rotation,
         scale=params.augment_scale,
         shift=params.augment_shift,
         shear=params.augment_shear,
         light=params.augment_light,
+        flip=recipe.flip,
     )
     model = network.build(params.network, len(contract.class_names), params.width)
     classifier = Classifier(
@@ -51,7 +54,7 @@ def fit(params: Params, contract: Contract) -> tuple[nn.Module, History]:
         label_smoothing=params.label_smoothing,
     )
     trainer = pl.Trainer(
-        max_epochs=params.epochs,
+        max_epochs=recipe.epochs,
         precision=machine.precision(params.precision),
         deterministic=True,
         callbacks=[WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(params.ema_decay))],

@@ -1,7 +1,11 @@
 """prepare: split by group, then decode, crop and resize every image once, into one array a split."""
 
+import hashlib
+import json
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,40 +15,75 @@ from tqdm import tqdm
 
 from waymark import params, paths
 from waymark.contract import Channels, Contract, ImageError, decode
-from waymark.datasets import splits
+from waymark.datasets import near_duplicates, splits
 from waymark.datasets.base import Read
 from waymark.datasets.registry import DATASETS
 from waymark.errors import WaymarkError, exit_with_sentence
 from waymark.files import reading, replacing
+from waymark.judging.leak import nearest_neighbour_accuracy
 from waymark.params import Params
 
 log = logging.getLogger(__name__)
 
-IDENTITY = ["archive", "member", "label", "group"]  # what later stages need to know of an image
+IDENTITY = ["archive", "member", "label", "group", "part"]  # what later stages need to know of an image
 BOX = ["roi_x1", "roi_y1", "roi_x2", "roi_y2"]
 
 
 def run(params: Params) -> None:
     dataset = DATASETS[params.dataset]
     with reading(paths.MANIFEST):
-        manifest = pd.read_parquet(paths.MANIFEST, columns=[*IDENTITY, "split", *BOX])
-    manifest["split"] = splits.split(manifest, params.val_fraction, params.seed)
-    contract = Contract(
-        dataset=dataset.name,
-        class_names=dataset.class_names,
-        image_size=params.image_size,
-        crop_margin=params.crop_margin,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-    )
+        manifest = pd.read_parquet(paths.MANIFEST, columns=[*IDENTITY, "split", "frame", "thumbnail", *BOX])
+    with reading(paths.NEAR_DUPLICATES):
+        pairs = pd.read_parquet(paths.NEAR_DUPLICATES)
+    plan = splits.Plan(params.val_fraction, params.test_fraction, params.subset, params.seed, params.split)
+    other = replace(plan, kind="random" if plan.kind == "grouped" else "grouped")
+    made = {way.kind: splits.split(manifest, pairs, dataset, way) for way in (plan, other)}
+    report = {kind: describe(manifest, pairs, split, plan.seed) for kind, split in sorted(made.items())}
+    manifest[["split", "reason", "group"]] = made[plan.kind]
+
     spread = ChannelSpread()
     with replacing() as part, dataset.open(paths.raw(dataset.name)) as read:
-        for split in ("train", "val", "test"):
-            rows = manifest[manifest["split"] == split]
-            rows[IDENTITY].to_parquet(part(paths.rows(split)), index=False)
-            write_images(part(paths.images(split)), rows, contract, read, spread if split == "train" else None)
-            log.info("%s: %d images in %d groups", split, len(rows), rows["group"].nunique())
+        split_sha256 = write_split(manifest, part(paths.SPLIT))
+        contract = Contract(
+            dataset=dataset.name,
+            class_names=dataset.class_names(paths.raw(dataset.name)),
+            image_size=params.image_size,
+            crop_margin=params.crop_margin,
+            colour=params.colour,
+            equalise=params.equalise,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            split_sha256=split_sha256,
+        )
+        for name in ("train", "val", "test"):
+            rows = manifest[manifest["split"] == name]
+            rows[IDENTITY].to_parquet(part(paths.rows(name)), index=False)
+            write_images(part(paths.images(name)), rows, contract, read, spread if name == "train" else None)
+            log.info("%s: %d images in %d groups", name, len(rows), rows["group"].nunique())
         contract.with_statistics(*spread.mean_and_std()).write(part(paths.PREPARED_CONTRACT))
+        document = {"split_sha256": split_sha256, "split": plan.kind} | report
+        part(paths.SPLIT_REPORT).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    for reason, rows in manifest[manifest["split"] == splits.LEFT_OUT].groupby("reason"):
+        log.info("left out: %d images, %s", len(rows), reason)
+
+
+def write_split(manifest: pd.DataFrame, path: Path) -> str:
+    """Write which image is in which split, and why one is in none; the file's SHA-256."""
+    columns = ["archive", "member", "label", "group", "split", "reason"]
+    text = manifest[columns].to_csv(index=False, lineterminator="\n")
+    path.write_text(text, encoding="utf-8")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def describe(manifest: pd.DataFrame, pairs: pd.DataFrame, split: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """What a split holds, what crosses it, and how far mere memory comes on its val images."""
+    thumbnails, labels = near_duplicates.samples(manifest["thumbnail"]), manifest["label"].to_numpy(np.int64)
+    return {
+        "images": {name: int((split["split"] == name).sum()) for name in (*splits.RANK, splits.LEFT_OUT)},
+        "near_duplicates": len(pairs),
+        "near_duplicates_across_splits": int(splits.crossing_pairs(split["split"], pairs).sum()),
+        "nearest_neighbour_val_accuracy": nearest_neighbour_accuracy(thumbnails, labels, split["split"], seed),
+    }
 
 
 class ChannelSpread:
