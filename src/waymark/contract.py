@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from waymark.equalisation import clahe, histogram, on_luma
 from waymark.errors import WaymarkError
 
 SCHEMA = 2
 Colour = Literal["rgb", "grey"]
 Equalise = Literal["none", "histogram", "clahe"]
+EQUALISATIONS = {"histogram": histogram, "clahe": clahe}
 Box = tuple[int, int, int, int]
 Channels = tuple[float, float, float]
 
@@ -44,14 +46,16 @@ class Contract:
     schema: int = SCHEMA
 
     def image(self, image: Image.Image, roi: Box | None = None) -> NDArray[np.uint8]:
-        """Cut `image` (RGB) around `roi` and resize it to (S, S, 3) uint8.
+        """Cut `image` (RGB) around `roi`, resize it to (S, S, 3) uint8, then make it grey and equalise it where asked.
 
         `roi` is x1, y1, x2, y2 in pixels with the last column and row included; without it the whole image is used.
         The cut is a square around the box's centre, as far as the image reaches.
         """
         box = (0.0, 0.0, float(image.width), float(image.height)) if roi is None else self._box(image, roi)
-        resized = image.resize((self.image_size, self.image_size), Image.Resampling.BILINEAR, box=box)
-        return np.asarray(resized)
+        cut = image.resize((self.image_size, self.image_size), Image.Resampling.BILINEAR, box=box)
+        if self.colour == "grey":
+            cut = cut.convert("L").convert("RGB")  # Pillow's L is the luma of ITU-R BT.601
+        return np.asarray(cut) if self.equalise == "none" else on_luma(cut, EQUALISATIONS[self.equalise])
 
     def _box(self, image: Image.Image, roi: Box) -> tuple[float, float, float, float]:
         x1, y1, x2, y2 = roi
