@@ -6,6 +6,7 @@ the first member is read, and nothing is ever unpacked to disk.
 
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -16,12 +17,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from waymark.datasets.base import Read
 from waymark.errors import WaymarkError
 
 MAX_MEMBER_BYTES = 64 * 2**20  # the largest member of any data set here is a CIFAR-10 batch of 30 MiB
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 _ENCRYPTED = 0x1  # general purpose bit 0, APPNOTE.TXT 4.4.4
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    ValueError,
+)
 _Entry = tuple[str, int, str]  # name, size in bytes, what is wrong with it
 
 
@@ -82,26 +94,57 @@ class Archive(ABC):
 class _Zip(Archive):
     def __init__(self, path: Path) -> None:
         self._file = zipfile.ZipFile(path)
-        super().__init__(path, ((i.orig_filename, i.file_size, self._fault(i)) for i in self._file.infolist()))
+        self._infos = {self._name(info): info for info in self._file.infolist()}
+        super().__init__(path, ((self._name(i), i.file_size, self._fault(i)) for i in self._file.infolist()))
+
+    @staticmethod
+    def _name(info: zipfile.ZipInfo) -> str:
+        # zipfile cuts a name at its NUL; what stood behind must be seen to be refused.
+        return info.orig_filename if "\0" in info.orig_filename else info.filename
 
     @staticmethod
     def _fault(info: zipfile.ZipInfo) -> str:
         if info.flag_bits & _ENCRYPTED:
             return "is encrypted; archives must be readable without a password"
+        if info.compress_type not in _METHODS:
+            return f"is compressed by method {info.compress_type}; make the archive again with deflate"
         return "is a symbolic link" if stat.S_ISLNK(info.external_attr >> 16) else ""
 
     def _read(self, member: str) -> bytes:
-        return self._file.read(member)
+        # A size given to `read` also bounds what zlib unfolds, whatever the member's own stream holds.
+        with self._file.open(self._infos[member]) as file:
+            return file.read(self.members[member])
 
     def close(self) -> None:
         self._file.close()
 
 
+class _TarHeader(tarfile.TarInfo):
+    """A header that refuses a name or attributes of more than a megabyte, which tarfile would read into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type not in tarfile.REGULAR_TYPES and header.size > 2**20 and not header.isdir():
+            raise tarfile.ReadError(f"{header.size:,} bytes of attributes to one member")
+        return header
+
+
 class _Tar(Archive):
     def __init__(self, path: Path) -> None:
-        self._file = tarfile.open(path)  # noqa: SIM115 (closed by close)
+        self._file = tarfile.open(path, tarinfo=_TarHeader)  # noqa: SIM115 (closed by close)
         self._infos = {info.name: info for info in self._file}
+        self._check_end()
         super().__init__(path, (self._entry(info) for info in self._file.getmembers()))
+
+    def _check_end(self) -> None:
+        """tarfile takes a damaged header for the end; the true end is a block of zeros, then gzip's own checksum."""
+        assert self._file.fileobj
+        self._file.fileobj.seek(self._file.offset)
+        if self._file.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("it is cut short or damaged")
+        while self._file.fileobj.read(2**20):
+            pass
 
     @staticmethod
     def _entry(info: tarfile.TarInfo) -> _Entry:
@@ -126,7 +169,9 @@ class _Folder(Archive):
         name = path.relative_to(self._path).as_posix()
         if path.is_symlink():
             return name, 0, "is a symbolic link"
-        return (name + "/", 0, "") if path.is_dir() else (name, path.stat().st_size, "")
+        if path.is_dir():
+            return name + "/", 0, ""
+        return name, path.stat().st_size, "" if path.is_file() else "is neither a file nor a folder"
 
     def _read(self, member: str) -> bytes:
         return (self._path / member).read_bytes()
@@ -137,9 +182,9 @@ class _Folder(Archive):
 
 def open_archive(path: Path) -> Archive:
     """Open a zip, tar(.gz) or folder and check every entry's name, kind and size before any is read."""
-    if path.is_dir():
-        return _Folder(path)
     try:
+        if path.is_dir():
+            return _Folder(path)
         return _Tar(path) if path.name.lower().endswith(SUFFIXES[1:]) else _Zip(path)
     except _DAMAGE as error:
         raise ArchiveError(path.name, "", f"not a readable archive ({error}); collect it again") from None
@@ -156,6 +201,19 @@ def open_all(folder: Path) -> Iterator[dict[str, Archive]]:
         yield {path.name: stack.enter_context(open_archive(path)) for path in entries}
 
 
+@contextmanager
+def open_reader(folder: Path) -> Iterator[Read]:
+    """A reader of members' bytes; ArchiveError names archive and member where there is nothing sound to read."""
+    with open_all(folder) as opened:
+
+        def read(archive: str, member: str) -> bytes:
+            if archive not in opened:
+                raise ArchiveError(archive, member, f"there is no such archive in {folder}")
+            return opened[archive].read(member)
+
+        yield read
+
+
 def unsafe(name: str) -> str:
     """Why a path inside an archive must not be followed; empty where it may."""
     if "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
@@ -164,6 +222,10 @@ def unsafe(name: str) -> str:
         return "is absolute; paths inside an archive are relative"
     if ".." in name.split("/"):
         return "leads out of the archive (..)"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "has a name that is no UTF-8; make the archive again with names in UTF-8"
     return "" if name.strip() else "has no name"
 
 
