@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from waymark.datasets.archives import shown
 from waymark.errors import WaymarkError
 
-MAX_OPCODES = 1_000_000  # 10,000 images take 40,000, or 90,000 as Python 3 writes byte strings
+MAX_OPCODES = 250_000  # 10,000 images take 40,000, or 90,000 as Python 3 writes byte strings
 
 
 class PickleError(WaymarkError):
