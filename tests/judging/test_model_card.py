@@ -6,8 +6,8 @@ from waymark.contract import Contract
 from waymark.judging.metrics import Metrics
 from waymark.judging.model_card import model_card
 
-CONTRACT = Contract("rendered", ("Stop", "Yield"), 32, 0.1, (0.5,) * 3, (0.5,) * 3, 1.5, "aa", "bb")
-RESULT = Metrics(3, 2 / 3, 0.75, 0.7, 0.5, 0.4, 0.3, 0.02)
+CONTRACT = Contract("rendered", ("Stop", "Yield"), 32, 0.1, mean=(0.5,) * 3, std=(0.5,) * 3, temperature=1.5)
+RESULT = {"": Metrics(3, 2 / 3, 0.75, 0.7, 0.5, 0.4, 0.3, 0.02).rounded()}
 
 
 def test_the_card_counts_what_was_taken_for_what() -> None:

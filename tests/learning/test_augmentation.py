@@ -11,7 +11,7 @@ IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def draw(**at: float) -> torch.Tensor:
-    names = ["rotation", "scale", "shift_x", "shift_y", "shear", "aspect", "brightness", "contrast"]
+    names = ["rotation", "scale", "shift_x", "shift_y", "shear", "aspect", "brightness", "contrast", "flip"]
     return torch.tensor([[at.get(name, 0.0) for name in names]]).repeat(len(IMAGES), 1)
 
 
@@ -30,6 +30,13 @@ def test_a_quarter_turn_is_a_quarter_turn() -> None:
 def test_shift_is_in_shares_of_the_side() -> None:
     moved = Augmentation(rotation=0, scale=0, shift=0.25, shear=0, light=0)(IMAGES, draw(shift_x=1))
     assert torch.allclose(moved[..., :12], IMAGES[..., 4:], atol=1e-4)
+
+
+def test_flip_mirrors_the_images_whose_draw_is_negative() -> None:
+    flipped = Augmentation(rotation=0, scale=0, shift=0, shear=0, light=0, flip=True)
+    assert torch.allclose(flipped(IMAGES, draw(flip=-0.1)), IMAGES.flip(3), atol=1e-4)
+    assert torch.allclose(flipped(IMAGES, draw(flip=0.1)), IMAGES, atol=1e-4)
+    assert torch.allclose(NONE(IMAGES, draw(flip=-0.1)), IMAGES, atol=1e-4)
 
 
 def test_light_changes_brightness_and_contrast_only() -> None:

@@ -1,6 +1,7 @@
 """`export` and `evaluate`: the ONNX file, its contract, and what is said of it on test."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +38,11 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     return params.load(ROOT / paths.PARAMS).model_copy(update={"threads": 1})
 
 
-def write_split(split: str, count: int) -> None:
+def write_split(split: str, count: int, part: str = "") -> None:
     images = np.random.default_rng(count).integers(0, 256, (count, 16, 16, 3), np.uint8)
     np.save(paths.images(split), images)
     rows = {"archive": "a.zip", "member": [f"{n}.png" for n in range(count)], "label": np.arange(count) % len(CLASSES)}
-    pd.DataFrame(rows | {"group": "g"}).to_parquet(paths.rows(split), index=False)
+    pd.DataFrame(rows | {"group": "g", "part": part}).to_parquet(paths.rows(split), index=False)
 
 
 def contents() -> list[bytes]:
@@ -100,6 +101,43 @@ def test_evaluate_judges_the_exported_file_on_test(trained: Params) -> None:
     assert confusion["predicted"].tolist() == [CLASSES[label] for label in rows["predicted"]]
     assert pd.read_csv(paths.PLOTS / "reliability.csv")["images"].sum() == 12
     assert contract.read(paths.CONTRACT).onnx_sha256 in paths.MODEL_CARD.read_text(encoding="utf-8")
+
+
+def test_parts_of_the_test_are_judged_apart_and_the_first_is_the_headline(trained: Params) -> None:
+    export.run(trained)
+    write_split("test", 12, "same_signer")
+    rows = pd.read_parquet(paths.rows("test"))
+    rows.loc[8:, "part"] = "other_signer"
+    rows.to_parquet(paths.rows("test"))
+    evaluate.run(trained)
+    metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
+    right = pd.read_parquet(paths.PREDICTIONS).eval("predicted == label")
+    assert (metrics["same_signer"]["images"], metrics["other_signer"]["images"]) == (8, 4)
+    assert metrics["accuracy"] == metrics["same_signer"]["accuracy"] == pytest.approx(right[:8].mean())
+    assert metrics["other_signer"]["accuracy"] == pytest.approx(right[8:].mean())
+    assert len(pd.read_csv(paths.PLOTS / "confusion.csv")) == 8
+    assert "## On the 4 test images, other signer" in paths.MODEL_CARD.read_text(encoding="utf-8")
+
+
+def test_metrics_name_the_split_that_they_hold_for(trained: Params) -> None:
+    replace(contract.read(paths.PREPARED_CONTRACT), split_sha256="5" * 64).write(paths.PREPARED_CONTRACT)
+    export.run(trained)
+    write_split("test", 12)
+    evaluate.run(trained)
+    assert json.loads(paths.METRICS.read_text(encoding="utf-8"))["split_sha256"] == "5" * 64
+
+
+def test_swapped_labels_of_two_classes_are_refused_by_name() -> None:  # D25
+    confusion = np.array([[1, 19, 0], [16, 4, 0], [0, 9, 11]])
+    with pytest.raises(WaymarkError) as refused:
+        evaluate.refuse_swapped_labels(confusion, np.array(CLASSES))
+    assert str(refused.value).startswith(
+        "stop is taken for yield in 19 of 20 images and yield for stop in 16 of 20: their labels stand swapped"
+    )
+
+
+def test_classes_that_are_merely_hard_to_tell_apart_are_not_called_swapped() -> None:
+    evaluate.refuse_swapped_labels(np.array([[5, 15, 0], [4, 16, 0], [0, 0, 0]]), np.array(CLASSES))
 
 
 def test_evaluate_refuses_a_file_that_its_contract_does_not_name(trained: Params) -> None:  # M6

@@ -1,33 +1,33 @@
 """The model card: what the model is, how good it is, where it errs."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from waymark.contract import Contract
 from waymark.judging import metrics
-from waymark.judging.metrics import Metrics
 
 CONFUSIONS = 10
 
 
-def model_card(contract: Contract, result: Metrics, rows: pd.DataFrame) -> str:
-    """Markdown from the contract, the metrics and the predictions (columns label, predicted); no date, no path."""
+def model_card(contract: Contract, parts: Mapping[str, Mapping[str, float]], rows: pd.DataFrame) -> str:
+    """Markdown from the contract, the metrics of each part of the test and the predictions of its first part.
+
+    `rows` has the columns label and predicted. No date, no path.
+    """
     lines = [
         f"# Model card: {len(contract.class_names)} classes of `{contract.dataset}`",
         "",
         f"Input: one RGB image, cut to {contract.image_size} × {contract.image_size} px with a margin of"
-        f" {contract.crop_margin:g} box sizes. Output: one probability a class, at temperature"
-        f" {contract.temperature:g}.",
+        f" {contract.crop_margin:g} box sizes; colour: {contract.colour}, equalised: {contract.equalise}. Output: one"
+        f" probability a class, at temperature {contract.temperature:g}.",
         "",
         f"ONNX SHA-256 `{contract.onnx_sha256}`  ",
-        f"Weights SHA-256 `{contract.weights_sha256}`",
+        f"Weights SHA-256 `{contract.weights_sha256}`  ",
+        f"Split SHA-256 `{contract.split_sha256}`",
         "",
-        f"## On the {result.images:,} test images",
-        "",
-        "| metric | value |",
-        "|---|---|",
-        *(f"| {key.replace('_', ' ')} | {value:g} |" for key, value in result.rounded().items()),
-        "",
+        *(line for name, result in parts.items() for line in _figures(name, result)),
         "## What it confuses most",
         "",
         *_confusions(contract, rows),
@@ -39,6 +39,17 @@ def model_card(contract: Contract, result: Metrics, rows: pd.DataFrame) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _figures(part: str, result: Mapping[str, float]) -> list[str]:
+    return [
+        f"## On the {result['images']:,} test images" + (f", {part.replace('_', ' ')}" if part else ""),
+        "",
+        "| metric | value |",
+        "|---|---|",
+        *(f"| {key.replace('_', ' ')} | {value:g} |" for key, value in result.items()),
+        "",
+    ]
 
 
 def _confusions(contract: Contract, rows: pd.DataFrame) -> list[str]:

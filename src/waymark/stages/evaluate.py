@@ -4,12 +4,14 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from waymark import contract, params, paths
-from waymark.errors import exit_with_sentence
+from waymark.errors import WaymarkError, exit_with_sentence
 from waymark.files import reading, replacing
 from waymark.judging import metrics
 from waymark.judging.model_card import model_card
@@ -17,6 +19,8 @@ from waymark.params import Params
 from waymark.predictor import Predictor
 
 log = logging.getLogger(__name__)
+
+MOSTLY = 0.5  # share of a class's test images
 
 
 def run(params: Params) -> None:
@@ -28,21 +32,53 @@ def run(params: Params) -> None:
     labels = rows["label"].to_numpy(np.int64)
     probabilities = completed.probabilities(Predictor(paths.ONNX, completed, params.threads).logits(images))
 
-    result = metrics.compute(probabilities, labels)
+    # The first part is the data set's own test; the others, such as another signer's hands, stand beside it.
+    part_of = rows["part"].to_numpy()
+    own = part_of == part_of[0]
+    result = metrics.compute(probabilities[own], labels[own])
+    parts = {
+        str(name): metrics.compute(probabilities[part_of == name], labels[part_of == name]).rounded()
+        for name in pd.unique(part_of)
+    }
     names = np.array(completed.class_names)
     rows["predicted"] = probabilities.argmax(axis=1)
     rows["confidence"] = probabilities.max(axis=1).round(6)
     rows["probability_of_label"] = probabilities[np.arange(len(labels)), labels].round(6)
 
+    document: dict[str, Any] = dict(result.rounded())
+    if len(parts) > 1:
+        document |= parts
+    document["split_sha256"] = completed.split_sha256
     with replacing() as part:
-        write_plots(rows, names, part)
+        write_plots(rows[own], names, part)
         rows.to_parquet(part(paths.PREDICTIONS), index=False)
-        part(paths.METRICS).write_text(json.dumps(result.rounded(), indent=2) + "\n", encoding="utf-8")
-        part(paths.MODEL_CARD).write_text(model_card(completed, result, rows), encoding="utf-8")
-    log.info("test accuracy %.4f on %d images", result.accuracy, result.images)
+        part(paths.METRICS).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        part(paths.MODEL_CARD).write_text(model_card(completed, parts, rows[own]), encoding="utf-8")
+    for name, of_part in parts.items():
+        log.info("test accuracy %.4f on %d images%s", of_part["accuracy"], of_part["images"], f", {name}" * bool(name))
+    refuse_swapped_labels(metrics.confusion(labels[own], rows["predicted"].to_numpy()[own], len(names)), names)
 
 
-def write_plots(rows: pd.DataFrame, names: np.ndarray, part: Callable[[Path], Path]) -> None:
+def refuse_swapped_labels(confusion: NDArray[np.int64], names: NDArray[np.str_]) -> None:
+    """Raise WaymarkError where two classes are each mostly taken for the other.
+
+    A network that cannot tell two classes apart errs towards one of them; only swapped labels make it err both ways.
+    """
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    both = np.triu(np.minimum(shares, shares.T) > MOSTLY, k=1)
+    swapped = [
+        f"{names[a]} is taken for {names[b]} in {confusion[a, b]} of {confusion[a].sum()} images and {names[b]} for "
+        f"{names[a]} in {confusion[b, a]} of {confusion[b].sum()}"
+        for a, b in np.argwhere(both)
+    ]
+    if swapped:
+        raise WaymarkError(
+            f"{'; '.join(swapped)}: their labels stand swapped in the training or in the test images; compare both in "
+            f"{paths.DATA_PAGE}"
+        )
+
+
+def write_plots(rows: pd.DataFrame, names: NDArray[np.str_], part: Callable[[Path], Path]) -> None:
     """The tables behind `dvc plots`: confusion, reliability and recall of each class; `part` names where to write."""
     predicted, labels = rows["predicted"].to_numpy(), rows["label"].to_numpy()
     confusion = pd.DataFrame({"actual": names[labels], "predicted": names[predicted]})
