@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import ZipFile
 
+import imagehash
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from waymark.datasets import manifest
-from waymark.datasets.base import Origin, Read, Record
+from waymark.datasets.base import Grouping, Origin, Read, Record
 from waymark.datasets.gtsrb import GTSRB
 from waymark.errors import WaymarkError
 
@@ -35,8 +36,12 @@ class InMemory:
     files: dict[str, bytes]
     records: tuple[Record, ...] = ()
     name: str = "in memory"
-    class_names: tuple[str, ...] = ("stop", "yield")
     origins: tuple[Origin, ...] = field(default=())
+    grouping: Grouping = "images"
+    own_test: bool = True
+
+    def class_names(self, folder: Path) -> tuple[str, ...]:
+        return ("stop", "yield")
 
     def index(self, folder: Path) -> Iterator[Record]:
         yield from self.records or (Record("a.zip", name, "train", 1, name) for name in self.files)
@@ -52,13 +57,14 @@ def built(files: dict[str, bytes], *records: Record) -> pd.DataFrame:
 
 def test_row_tells_listing_and_pixels() -> None:
     data = encoded(halves(0, 200))
-    record = Record("a.zip", "x.png", "test", 1, "g", 3, (0, 0, 3, 1), (4, 2), "list line 2")
+    record = Record("a.zip", "x.png", "test", 1, "g", 3, (0, 0, 3, 1), (4, 2), "list line 2", part="other")
     row = built({"x.png": data}, record).iloc[0].to_dict()
     assert row == {
         "archive": "a.zip",
         "member": "x.png",
         "row": "list line 2",
         "split": "test",
+        "part": "other",
         "label": 1,
         "class_name": "yield",
         "group": "g",
@@ -73,6 +79,10 @@ def test_row_tells_listing_and_pixels() -> None:
         "pixels_sha256": hashlib.sha256(b"4x2" + halves(0, 200).tobytes()).hexdigest(),
         "brightness": 100.0,
         "contrast": 100.0,
+        "mode": "RGB",
+        "orientation": 1,
+        "perceptual_hash": str(imagehash.phash(halves(0, 200))),
+        "thumbnail": halves(0, 200).resize((12, 12), Image.Resampling.BOX).tobytes(),
         "problem": "",
     }
 
@@ -88,6 +98,23 @@ def test_pixels_hash_is_one_for_one_picture_in_any_format_and_shape_matters() ->
     )
     assert frame["bytes_sha256"].nunique() == 3
     assert frame["pixels_sha256"][0] == frame["pixels_sha256"][1] != frame["pixels_sha256"][2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("L", "L"), ("CMYK", "CMYK"), ("I;16", "I;16"), ("RGBA", "RGBA"), ("P", "P")]
+)
+def test_samples_that_are_no_rgb_are_told_as_stored(kind: str, mode: str) -> None:  # D4
+    data = encoded(Image.new(kind, (4, 2)), "TIFF" if kind == "CMYK" else "PNG")
+    assert built({"x": data}).iloc[0]["mode"] == mode
+
+
+def test_rotation_that_exif_asks_for_is_told_and_applied() -> None:  # D23
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    file = io.BytesIO()
+    halves(0, 200).save(file, "JPEG", exif=exif)
+    row = built({"x.jpg": file.getvalue()}).iloc[0]
+    assert (row["orientation"], row["width"], row["height"]) == (6, 2, 4)
 
 
 @pytest.mark.parametrize(

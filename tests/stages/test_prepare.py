@@ -1,6 +1,8 @@
 """What `prepare` makes of a manifest and its archive."""
 
+import hashlib
 import io
+import json
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from waymark import contract, params, paths
-from waymark.datasets import manifest
+from waymark.datasets import manifest, near_duplicates
 from waymark.errors import WaymarkError
 from waymark.params import Params
 from waymark.stages import prepare
@@ -46,7 +48,10 @@ def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     with ZipFile(paths.raw("gtsrb") / "archive.zip", "w") as archive:
         for value, entry in enumerate(rows):
             archive.writestr(str(entry["member"]), picture(value))
-    manifest.write(pd.DataFrame(rows, columns=manifest.SCHEMA.names), paths.MANIFEST)
+    alike = {"part": "", "perceptual_hash": "0" * 16, "thumbnail": bytes(3 * manifest.THUMBNAIL**2)}
+    listed = pd.DataFrame(rows, columns=manifest.SCHEMA.names).assign(**alike)
+    manifest.write(listed, paths.MANIFEST)
+    near_duplicates.find(listed).to_parquet(paths.NEAR_DUPLICATES)
     changed = {"dataset": "gtsrb", "image_size": SIZE, "val_fraction": 0.34}
     return params.load(ROOT / paths.PARAMS).model_copy(update=changed)
 
@@ -75,6 +80,37 @@ def test_track_lies_in_one_split_and_val_takes_its_share_of_each_class(collected
     assert not set(train["group"]) & set(val["group"])
     assert val.groupby("label")["group"].nunique().to_dict() == {0: 2, 1: 2}
     assert len(val) == 2 * 2 * FRAMES
+
+
+def test_split_is_a_file_whose_hash_the_contract_and_the_report_name(collected: Params) -> None:
+    prepare.run(collected)
+    listed = pd.read_csv(paths.SPLIT, keep_default_na=False)
+    assert listed.columns.tolist() == ["archive", "member", "label", "group", "split", "reason"]
+    assert listed["split"].value_counts().to_dict() == {"train": 24, "val": 12, "test": TESTS}
+    for split in ("train", "val", "test"):
+        of_split = listed[listed["split"] == split]["member"]
+        assert of_split.tolist() == pd.read_parquet(paths.rows(split))["member"].tolist()
+    sha256 = hashlib.sha256(paths.SPLIT.read_bytes()).hexdigest()
+    assert contract.read(paths.PREPARED_CONTRACT).split_sha256 == sha256
+    report = json.loads(paths.SPLIT_REPORT.read_text())
+    assert report["split_sha256"] == sha256
+    assert report["split"] == "grouped"
+    assert report["grouped"]["images"] == {"train": 24, "val": 12, "test": TESTS, "left_out": 0}
+
+
+def test_near_duplicate_of_a_test_image_is_left_out_with_its_track_and_a_random_split_lets_it_cross(
+    collected: Params,
+) -> None:
+    pairs = pd.DataFrame({"first": [4], "second": [36], "distance": [0], "correlation": [1.0]})
+    pairs.to_parquet(paths.NEAR_DUPLICATES)
+    prepare.run(collected)
+    listed = pd.read_csv(paths.SPLIT, keep_default_na=False)
+    assert listed[listed["split"] == "left_out"].index.tolist() == [3, 4, 5]
+    report = json.loads(paths.SPLIT_REPORT.read_text())
+    assert report["grouped"]["near_duplicates_across_splits"] == 0
+    assert report["random"]["near_duplicates_across_splits"] == 1
+    prepare.run(collected.model_copy(update={"split": "random"}))
+    assert (pd.read_csv(paths.SPLIT)["split"] == "left_out").sum() == 0
 
 
 def test_contract_states_the_training_images_mean_and_spread(collected: Params) -> None:
