@@ -132,7 +132,8 @@ def _images_of(archive: Archive) -> Iterator[_Image]:
 def _is_image(member: str) -> bool:
     """Whether it is one by its name, and none of the shadows that systems leave beside images."""
     parts = member.split("/")
-    return member.lower().endswith(_IMAGES) and parts[0] != "__MACOSX" and not any(p.startswith(".") for p in parts)
+    hidden = any(part.startswith(".") and part != "." for part in parts)  # `tar c .` writes ./cat/1.png
+    return member.lower().endswith(_IMAGES) and parts[0] != "__MACOSX" and not hidden
 
 
 def _place(member: str) -> _Place:
