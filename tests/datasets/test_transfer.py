@@ -120,7 +120,7 @@ def test_connection_cut_half_way_is_taken_up_where_it_broke(site: Site, target: 
     assert site.sent == 200_000 + (300_000 - resumed)
 
 
-def test_transfer_that_fails_says_how_much_arrived_and_the_next_call_fetches_the_rest(
+def test_d28_transfer_that_fails_says_how_much_arrived_and_the_next_call_fetches_the_rest(
     site: Site, target: Path, partial: Path
 ) -> None:
     site.break_after = 200_000

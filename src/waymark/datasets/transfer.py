@@ -14,6 +14,7 @@ import aiohttp
 from botocore.exceptions import NoCredentialsError
 from tqdm import tqdm
 
+from waymark.datasets import checksums
 from waymark.datasets.addresses import FAULTS, UnreachableError, filesystem, reason, shown
 from waymark.datasets.base import Origin
 from waymark.errors import WaymarkError
@@ -27,7 +28,7 @@ PAUSE = 0.3  # seconds before the second attempt; doubles with each
 
 @dataclass(frozen=True)
 class Fetched:
-    """What arrived, all of it verified."""
+    """What an archive holds; of one that was fetched, all verified."""
 
     bytes: int
     sha256: str
@@ -35,11 +36,19 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class _Version:
+class Version:
     """What tells two contents of one address apart before they are read."""
 
     size: int | None  # bytes; None where the far end does not say
     tag: str  # ETag, or the time of the last change; empty where neither is given
+
+
+def measure(path: Path) -> Fetched:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return Fetched(path.stat().st_size, sha256, md5)
 
 
 def fetch(url: str, target: Path, *, partial: Path, md5: str = "", sha256: str = "") -> Fetched:
@@ -47,8 +56,8 @@ def fetch(url: str, target: Path, *, partial: Path, md5: str = "", sha256: str =
 
     `partial` is a folder that outlives a broken transfer: what has arrived waits there, and the next call goes on
     from it where the far end still has the same size and ETag and takes ranges. `md5` and `sha256` (hex) are checked
-    where given. Raises UnreachableError where nothing can be had, WaymarkError where the transfer breaks off or the
-    content is not the expected one.
+    where given; where neither is, the SHA-256 that stands beside the object, if one does. Raises UnreachableError
+    where nothing can be had, WaymarkError where the transfer breaks off or the content is not the expected one.
     """
     part, fetched = _bring(url, target.name, partial, md5, sha256)
     part.release(target)
@@ -60,7 +69,7 @@ def fetch_all(origins: Sequence[Origin], folder: Path, *, partial: Path) -> list
 
     Until then the finished ones wait in `partial`, so that a later one's fault costs no second transfer.
     """
-    arrived = [_bring(origin.url, origin.name, partial, origin.md5) for origin in origins]
+    arrived = [_bring(origin.url, origin.name, partial, origin.md5, origin.sha256) for origin in origins]
     for origin, (part, _) in zip(origins, arrived, strict=True):
         part.release(folder / origin.name)
     return [fetched for _, fetched in arrived]
@@ -68,7 +77,9 @@ def fetch_all(origins: Sequence[Origin], folder: Path, *, partial: Path) -> list
 
 def _bring(url: str, name: str, partial: Path, md5: str = "", sha256: str = "") -> tuple["_Part", Fetched]:
     system = filesystem(url)
-    version = _look_up(system, url)
+    version = look_up(system, url)
+    if not (md5 or sha256):
+        sha256 = checksums.beside(system, url)
     waiting = partial / f"{name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part"
     with _Part(waiting, version) as part:
         _fill(part, system, url)
@@ -86,7 +97,8 @@ def _bring(url: str, name: str, partial: Path, md5: str = "", sha256: str = "") 
     return part, fetched
 
 
-def _look_up(system: Any, url: str) -> _Version:
+def look_up(system: Any, url: str) -> Version:
+    """What the far end says of `url`. Raises UnreachableError where it says nothing, or holds no file there."""
     try:
         info = system.info(url)
     except FAULTS as error:
@@ -98,13 +110,13 @@ def _look_up(system: Any, url: str) -> _Version:
     if info.get("mimetype") == "text/html":
         raise UnreachableError(url, "answers with a web page, expected a file; it may ask for a login in a browser")
     tag = info.get("ETag") or info.get("Last-Modified") or info.get("mtime") or ""
-    return _Version(info.get("size"), str(tag))
+    return Version(info.get("size"), str(tag))
 
 
 class _Part:
     """A half-finished file that knows which content it is a part of, and the checksums of what it holds."""
 
-    def __init__(self, path: Path, version: _Version) -> None:
+    def __init__(self, path: Path, version: Version) -> None:
         self.path = path
         self.sidecar = path.with_suffix(".json")
         self.version = version
