@@ -7,7 +7,7 @@ import json
 import tarfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from waymark.datasets.gtsrb import GTSRB
 from waymark.datasets.registry import DATASETS
 from waymark.errors import WaymarkError
 from waymark.stages import collect
+
+if TYPE_CHECKING:
+    from tests.conftest import Kaggle
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = params.load(ROOT / paths.PARAMS)
@@ -166,8 +169,8 @@ def test_official_address_away_says_how_to_go_on_by_hand(official: list[Origin])
     with pytest.raises(WaymarkError) as caught:
         collect.run(gtsrb("auto"))
     sentence = str(caught.value)
-    assert "(http://127.0.0.1:1/signs/a.zip: no connection" in sentence
-    assert "download b.zip, a.zip from http://127.0.0.1:1/signs/ by hand" in sentence
+    assert sentence.startswith("gtsrb could not be had from where it is published (http://127.0.0.1:1/signs/a.zip: no ")
+    assert "download a.zip, b.zip from http://127.0.0.1:1/signs/ by hand, or the data set's zip from Kaggle" in sentence
     assert "`dvc exp run -S dataset=gtsrb -S source=/path/to/folder`" in sentence
     assert names(paths.RAW) == []
 
@@ -180,6 +183,109 @@ def test_official_archives_are_checked_against_the_published_sums(
     monkeypatch.setitem(DATASETS, "gtsrb", gtsrb_from_here)
     with pytest.raises(WaymarkError, match=f"md5 is [0-9a-f]{{32}}, expected {'0' * 32}"):
         collect.run(gtsrb("auto"))
+
+
+def test_d21_archive_whose_sha256_is_not_the_recorded_one_is_refused(tmp_path: Path) -> None:
+    content = zipped(tmp_path / "signs" / "a.zip").read_bytes()
+    (tmp_path / "signs" / "SHA256SUMS").write_text(f"{'0' * 64}  a.zip\n")
+    with pytest.raises(WaymarkError) as caught:
+        collect.run(gtsrb(tmp_path / "signs"))
+    assert str(caught.value) == (
+        f"a.zip: sha256 is {hashlib.sha256(content).hexdigest()}, expected {'0' * 64}; the file is damaged or not the "
+        "one meant, nothing of it was kept"
+    )
+    assert names(paths.RAW) == []
+    assert names(paths.PARTIAL) == []
+
+
+def test_archive_with_the_recorded_sha256_passes(tmp_path: Path) -> None:
+    content = zipped(tmp_path / "signs" / "a.zip").read_bytes()
+    (tmp_path / "signs" / "SHA256SUMS").write_text(f"{hashlib.sha256(content).hexdigest()}  a.zip\n")
+    collect.run(gtsrb(tmp_path / "signs"))
+    assert names(RAW) == ["a.zip", "source.json"]
+
+
+def test_kaggle_archive_is_recorded_with_its_version_and_no_time(kaggle_server: "Kaggle") -> None:
+    content = kaggle_server.publish("someone/hand-signs", 3)
+    collect.run(gtsrb("kaggle://someone/hand-signs"))
+    assert (RAW / "hand-signs.zip").read_bytes() == content
+    assert recorded() == {
+        "dataset": "gtsrb",
+        "source": "kaggle://someone/hand-signs",
+        "objects": [
+            {
+                "name": "hand-signs.zip",
+                "bytes": len(content),
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "md5": hashlib.md5(content).hexdigest(),
+                "version": 3,
+            }
+        ],
+    }
+
+
+def test_official_kaggle_data_sets_are_collected_one_by_one(
+    kaggle_server: "Kaggle", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kaggle_server.publish("someone/train", 2)
+    kaggle_server.publish("another/test", 5)
+    train, test = Origin("kaggle://someone/train", "train.zip"), Origin("kaggle://another/test", "test.zip")
+    monkeypatch.setitem(DATASETS, "gtsrb", dataclasses.replace(GTSRB, origins=(train, test)))
+    collect.run(gtsrb("auto"))
+    assert recorded()["source"] == "kaggle://another/test, kaggle://someone/train"
+    assert [(thing["name"], thing["version"]) for thing in recorded()["objects"]] == [("test.zip", 5), ("train.zip", 2)]
+
+
+def test_kaggle_out_of_reach_says_how_to_go_on_by_hand(no_kaggle: None) -> None:
+    with pytest.raises(WaymarkError) as caught:
+        collect.run(gtsrb("kaggle://someone/hand-signs"))
+    assert str(caught.value) == (
+        "gtsrb could not be had from where it is published (kaggle://someone/hand-signs: no connection to Kaggle "
+        "(ConnectionError); behind a proxy, set HTTPS_PROXY); download hand-signs.zip from "
+        "https://www.kaggle.com/datasets/someone/hand-signs by hand, then "
+        "`dvc exp run -S dataset=gtsrb -S source=/path/to/folder` (the path of one file, https://…, s3://… and "
+        "kaggle://… go as well)"
+    )
+    assert names(paths.RAW) == []
+
+
+def folder(source: Path | str) -> params.Params:
+    return DEFAULTS.model_copy(update={"dataset": "folder", "source": str(source)})
+
+
+def test_class_folders_are_packed_into_one_archive(tmp_path: Path) -> None:
+    for name in ("animals/dog/1.png", "animals/cat/2.png", "animals/cat/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    collect.run(folder(tmp_path / "animals"))
+    archive = paths.raw("folder") / "animals.zip"
+    with zipfile.ZipFile(archive) as packed:
+        assert packed.namelist() == ["cat/1.png", "cat/2.png", "dog/1.png"]
+        assert packed.read("dog/1.png") == b"animals/dog/1.png"
+    document = recorded("folder")
+    assert document["source"] == "animals"
+    assert document["objects"][0]["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+def test_folder_with_an_archive_is_not_packed(tmp_path: Path) -> None:
+    zipped(tmp_path / "animals" / "all.zip")
+    (tmp_path / "animals" / "cat").mkdir()
+    (tmp_path / "animals" / "cat" / "1.png").write_bytes(b"")
+    collect.run(folder(tmp_path / "animals"))
+    assert names(paths.raw("folder")) == ["all.zip", "source.json"]
+
+
+def test_only_the_data_set_folder_is_packed(tmp_path: Path) -> None:
+    (tmp_path / "animals" / "cat").mkdir(parents=True)
+    (tmp_path / "animals" / "cat" / "1.png").write_bytes(b"")
+    with pytest.raises(WaymarkError, match=r"source: no archive in folder .*animals; expected \.zip, .*\.tgz$"):
+        collect.run(gtsrb(tmp_path / "animals"))
+
+
+def test_folder_with_neither_archive_nor_classes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "animals" / "cat").mkdir(parents=True)
+    with pytest.raises(WaymarkError, match=r"source: no archive in folder .*, \.tgz or class folders with images$"):
+        collect.run(folder(tmp_path / "animals"))
 
 
 def test_rendered_records_how_it_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,21 +8,24 @@ from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from waymark.datasets import addresses
+from waymark.datasets import addresses, kaggle, packing
 from waymark.datasets.base import Origin
 from waymark.errors import WaymarkError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
-def find(source: str) -> list[Origin]:
+def find(source: str, *, classes: bool = False) -> list[Origin]:
     """The archives that `source` names, in the order of their names.
 
-    `source` is a local archive or a folder of them, an http(s):// file, an s3:// object, or an s3:// prefix that ends
-    in `/`. Raises WaymarkError where there is none.
+    `source` is a local archive or a folder of them, an http(s):// file, an s3:// object, an s3:// prefix that ends in
+    `/`, or a data set on kaggle://. With `classes` it may also be a local folder of class folders, which is one origin
+    whose url is that folder. Raises WaymarkError where there is none.
     """
     if "://" not in source:
-        return _find_local(Path(source).expanduser())
+        return _find_local(Path(source).expanduser(), classes)
+    if source.startswith(kaggle.SCHEME):
+        return [Origin(source, kaggle.parse(source).archive)]
     bucket, _, key = source.removeprefix("s3://").partition("/")
     if source.startswith("s3://") and (not key or key.endswith("/")):
         try:
@@ -38,16 +41,19 @@ def find(source: str) -> list[Origin]:
     return sorted(origins, key=attrgetter("name"))
 
 
-def _find_local(path: Path) -> list[Origin]:
+def _find_local(path: Path, classes: bool) -> list[Origin]:
     if not path.exists():
         raise WaymarkError(
-            f"source: {path} does not exist; expected auto, a local archive or folder, https://… or s3://…"
+            f"source: {path} does not exist; expected auto, a local archive or folder, https://…, s3://… or kaggle://…"
         )
     if path.is_file():
         return [Origin(str(path), path.name)]
     archives = sorted(member for member in path.iterdir() if member.is_file() and _named_as_archive(member.name))
+    if not archives and classes and packing.has_classes(path):
+        return [Origin(str(path), f"{path.resolve().name}.zip")]
     if not archives:
-        raise WaymarkError(f"source: no archive in folder {path}; expected {', '.join(SUFFIXES)}")
+        wanted = ", ".join(SUFFIXES) + (" or class folders with images" if classes else "")
+        raise WaymarkError(f"source: no archive in folder {path}; expected {wanted}")
     return [Origin(str(archive), archive.name) for archive in archives]
 
 

@@ -1,6 +1,5 @@
 """collect: bring a data set's original archives, untouched, to data/raw/<dataset>/ and record what they are."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from waymark import paths
-from waymark.datasets import addresses, rendered, sources, transfer
+from waymark.datasets import addresses, kaggle, packing, rendered, sources, transfer
 from waymark.datasets.base import Origin
 from waymark.datasets.registry import DATASETS
 from waymark.errors import WaymarkError, exit_with_sentence
@@ -38,50 +37,76 @@ def run(params: Params) -> None:
 def _draw(folder: Path, params: Params) -> dict[str, Any]:
     tracks, frames, seed = params.rendered_tracks, params.rendered_frames, params.rendered_seed
     rendered.render(folder, tracks=tracks, frames=frames, seed=seed)
+    objects = [{"name": path.name} | asdict(transfer.measure(path)) for path in sorted(folder.iterdir())]
     drawing = {"rendered_seed": seed, "rendered_tracks": tracks, "rendered_frames": frames}
-    return {"source": "drawn", "drawing": drawing, "objects": [_measure(path) for path in sorted(folder.iterdir())]}
+    return {"source": "drawn", "drawing": drawing, "objects": objects}
 
 
 def _fetch(folder: Path, params: Params) -> dict[str, Any]:
     official = DATASETS[params.dataset].origins
-    origins = sorted(official, key=attrgetter("name")) if params.source == "auto" else sources.find(params.source)
-    if twice := {origin.name for origin in origins if [other.name for other in origins].count(origin.name) > 1}:
-        raise WaymarkError(f"source: {min(twice)} stands under two prefixes; expected each name once")
+    wanted = origins(params)
     try:
-        arrived = transfer.fetch_all(origins, folder, partial=paths.PARTIAL)
+        arrived = _bring(wanted, folder)
     except addresses.UnreachableError as error:
-        raise (WaymarkError(_by_hand(error, params.dataset)) if params.source == "auto" else error) from error
+        if params.source == "auto" or params.source.startswith(kaggle.SCHEME):
+            raise WaymarkError(_by_hand(error, wanted, params.dataset)) from error
+        raise
     published = {origin.name: origin.md5 for origin in official}
     objects = []
-    for origin, fetched in zip(origins, arrived, strict=True):
-        name = sources.accept(folder / origin.name).name
-        if published.get(name, "") not in ("", fetched.md5):
+    for origin in wanted:
+        name, facts = sources.accept(folder / origin.name).name, arrived[origin.name]
+        if published.get(name, "") not in ("", facts["md5"]):
             logger.warning("%s: md5 is not the published %s: not the official file", name, published[name])
-        logger.info("%s: %s bytes, sha256 %s", name, f"{fetched.bytes:,}", fetched.sha256)
-        objects.append({"name": name} | asdict(fetched))
+        logger.info("%s: %s bytes, sha256 %s", name, f"{facts['bytes']:,}", facts["sha256"])
+        objects.append({"name": name} | facts)
     source = _addresses(official) if params.source == "auto" else addresses.shown(params.source)
     return {"source": source, "objects": objects}
 
 
-def _measure(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        file.seek(0)
-        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256, "md5": md5}
+def origins(params: Params) -> list[Origin]:
+    """What the parameters say to collect, in the order of the names; nothing for a data set that is drawn."""
+    official = sorted(DATASETS[params.dataset].origins, key=attrgetter("name"))
+    wanted = official if params.source == "auto" else sources.find(params.source, classes=params.dataset == "folder")
+    names = [origin.name for origin in wanted]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise WaymarkError(f"source: {min(twice)} stands under two prefixes; expected each name once")
+    return wanted
+
+
+def _bring(wanted: Sequence[Origin], folder: Path) -> dict[str, dict[str, Any]]:
+    """Each origin in `folder`, by its name: bytes, sha256, md5 and, from Kaggle, version."""
+    facts: dict[str, dict[str, Any]] = {}
+    archives = []
+    for origin in wanted:
+        if origin.url.startswith(kaggle.SCHEME):
+            fetched, version = kaggle.fetch(origin.url, folder / origin.name, partial=paths.PARTIAL)
+            facts[origin.name] = asdict(fetched) | {"version": version}
+        elif "://" not in origin.url and Path(origin.url).is_dir():
+            packing.pack(Path(origin.url), folder / origin.name)
+            facts[origin.name] = asdict(transfer.measure(folder / origin.name))
+        else:
+            archives.append(origin)
+    for origin, fetched in zip(archives, transfer.fetch_all(archives, folder, partial=paths.PARTIAL), strict=True):
+        facts[origin.name] = asdict(fetched)
+    return facts
 
 
 def _addresses(origins: Sequence[Origin]) -> str:
-    return ", ".join(sorted({addresses.shown(origin.url).rpartition("/")[0] + "/" for origin in origins}))
+    """Where a person finds the origins: their folders, or on Kaggle the data sets themselves."""
+    shown = [addresses.shown(origin.url) for origin in origins]
+    return ", ".join(sorted({url if url.startswith(kaggle.SCHEME) else url.rpartition("/")[0] + "/" for url in shown}))
 
 
-def _by_hand(error: addresses.UnreachableError, dataset: str) -> str:
-    official = DATASETS[dataset].origins
+def _by_hand(error: addresses.UnreachableError, wanted: Sequence[Origin], dataset: str) -> str:
+    names = ", ".join(origin.name for origin in wanted)
+    pages = [kaggle.parse(origin.url).page for origin in wanted if origin.url.startswith(kaggle.SCHEME)]
+    where = f"{names} from {', '.join(pages) or _addresses(wanted)} by hand"
+    if dataset == "gtsrb" and not pages:
+        where += ", or the data set's zip from Kaggle"
     return (
-        f"the official address of {dataset} could not be reached ({error}); download "
-        f"{', '.join(origin.name for origin in official)} from {_addresses(official)} by hand, or the data set's zip "
-        f"from Kaggle, then `dvc exp run -S dataset={dataset} -S source=/path/to/folder` (the path of one file, "
-        "https://… and s3://… go as well)"
+        f"{dataset} could not be had from where it is published ({error}); download {where}, then "
+        f"`dvc exp run -S dataset={dataset} -S source=/path/to/folder` "
+        "(the path of one file, https://…, s3://… and kaggle://… go as well)"
     )
 
 
