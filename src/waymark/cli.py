@@ -1,0 +1,82 @@
+"""`waymark`: what a person asks now and then, beside the stage graph that DVC runs."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from waymark.errors import WaymarkError, exit_with_sentence
+
+# Each command imports what it needs when it runs: the help is there at once.
+
+logger = logging.getLogger(__name__)
+
+
+def _collect(arguments: argparse.Namespace) -> int:
+    if not arguments.check:
+        raise WaymarkError(
+            "`waymark collect` only looks, with --check; to fetch, use `dvc repro collect`, which records what came"
+        )
+    from waymark import freshness, params
+
+    findings = freshness.compare(params.load())
+    for finding in findings:
+        print(finding)
+    if all(finding.current for finding in findings):
+        return 0
+    logger.info("`dvc repro --force collect` fetches what is published")
+    return freshness.NEWER
+
+
+def _review(arguments: argparse.Namespace) -> int:
+    from waymark import params, review
+
+    review.run(params.load(), folds=arguments.folds, output=arguments.output)
+    return 0
+
+
+def _folds(text: str) -> int:
+    folds = int(text)
+    if folds < 2:
+        raise argparse.ArgumentTypeError(f"{folds} folds leave nothing to learn from; expected 2 or more")
+    return folds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="waymark", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    collect = commands.add_parser(
+        "collect",
+        help="look whether the data set's publisher has something newer",
+        description="Compare what is published with what data/raw holds, downloading nothing. "
+        "Exit code 0: all up to date; 10: something newer, or nothing collected yet; 1: an error.",
+    )
+    collect.add_argument(
+        "--check", action="store_true", help="look, and fetch nothing; fetching is `dvc repro collect`"
+    )
+    collect.set_defaults(run=_collect)
+
+    review = commands.add_parser(
+        "review",
+        help="list the images whose label is probably wrong",
+        description="Let models judge images that they have not learned from; list those that contradict the label.",
+    )
+    review.add_argument("--folds", type=_folds, default=5, help="parts that take turns at being judged (default: 5)")
+    review.add_argument(
+        "--output",
+        type=Path,
+        default=Path("reports/label_review"),
+        help="folder for the list and its images (default: reports/label_review)",
+    )
+    review.set_defaults(run=_review)
+    return parser
+
+
+@exit_with_sentence
+def main() -> int:
+    arguments = _parser().parse_args()
+    return int(arguments.run(arguments))
+
+
+if __name__ == "__main__":
+    main()
