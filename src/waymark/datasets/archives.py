@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from waymark.datasets.base import Read
-from waymark.errors import WaymarkError
+from waymark.errors import WaymarkError, reason
 
 MAX_MEMBER_BYTES = 64 * 2**20  # the largest member of any data set here is a CIFAR-10 batch of 30 MiB
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -59,7 +59,7 @@ class Archive(ABC):
         try:
             data = self._read(member)
         except _DAMAGE as error:
-            raise ArchiveError(self.name, member, f"cannot be read ({error})") from None
+            raise ArchiveError(self.name, member, f"cannot be read ({shown(reason(error))})") from None
         if len(data) != self.members[member]:
             raise ArchiveError(self.name, member, f"has {len(data)} of its {self.members[member]} bytes")
         return data
@@ -132,7 +132,9 @@ class _TarHeader(tarfile.TarInfo):
 
 class _Tar(Archive):
     def __init__(self, path: Path) -> None:
-        self._file = tarfile.open(path, tarinfo=_TarHeader)  # noqa: SIM115 (closed by close)
+        with path.open("rb") as file:
+            mode: Literal["r:gz", "r:"] = "r:gz" if file.read(2) == b"\x1f\x8b" else "r:"
+        self._file = tarfile.open(path, mode, tarinfo=_TarHeader)  # noqa: SIM115 (closed by close)
         self._infos = {info.name: info for info in self._file}
         self._check_end()
         super().__init__(path, (self._entry(info) for info in self._file.getmembers()))
@@ -187,7 +189,9 @@ def open_archive(path: Path) -> Archive:
             return _Folder(path)
         return _Tar(path) if path.name.lower().endswith(SUFFIXES[1:]) else _Zip(path)
     except _DAMAGE as error:
-        raise ArchiveError(path.name, "", f"not a readable archive ({error}); collect it again") from None
+        raise ArchiveError(
+            path.name, "", f"not a readable archive ({shown(reason(error))}); collect it again"
+        ) from None
 
 
 @contextmanager
