@@ -7,14 +7,17 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from waymark.datasets.archives import shown
 from waymark.errors import WaymarkError
+from waymark.judging import manifest_tables
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult
@@ -22,12 +25,20 @@ if TYPE_CHECKING:
 
 SHOWN = 5  # offenders named in a sentence; Data Docs show more
 _IN_DOCS = 20
-_IDENTITY = {"images": ["archive", "member", "row"], "classes": ["label", "class_name"]}
+_IDENTITY = {"images": ["archive", "member", "row"], "classes": ["label", "class_name", "train_images"]}
+_RESULT = {
+    "result_format": "COMPLETE",
+    "partial_unexpected_count": _IN_DOCS,
+    "return_unexpected_index_query": False,
+}
+_REFERENCE = {"column", "counts", "slack"}
+# Great Expectations draws these with scripts, which Data Docs have none of; the summary above them names the verdict.
+_DRAWN_BY_SCRIPT = {"ExpectColumnKLDivergenceToBeLessThan"}
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """One entry of a suite file; expectations/traffic_signs.yaml tells what each key means."""
+    """One entry of a suite file; expectations/images.yaml tells what each key means."""
 
     name: str
     guards: str
@@ -36,12 +47,15 @@ class Expectation:
     type: str
     arguments: Mapping[str, Any]
     offender: str
+    reference: Mapping[str, Any] | None = None  # column, counts and slack of manifest_tables.with_share
     excepted_groups: tuple[str, ...] = ()
-    because: str = ""  # why those groups are excepted
+    because: str = ""  # why those groups are excepted, or the severity is another than in the included suite
 
     def __post_init__(self) -> None:
         if self.severity not in ("error", "warning") or self.table not in _IDENTITY:
             raise ValueError("severity is error or warning, table is images or classes")
+        if self.reference is not None and (self.table != "classes" or self.reference.keys() != _REFERENCE):
+            raise ValueError("reference is for the table classes and has the keys column, counts and slack")
 
 
 @dataclass(frozen=True)
@@ -80,18 +94,29 @@ def load(path: Path) -> tuple[Expectation, ...]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         included = load(path.with_name(document["include"])) if "include" in document else ()
-        suite = {expectation.name: expectation for expectation in included}
+        suite = {entry.name: entry for entry in included}
+        for name in document.get("without", ()):
+            del suite[name]
         for entry in document.get("expectations", ()):
             suite[entry["name"]] = Expectation(**entry)
         for exception in document.get("exceptions", ()):
-            for name in exception["expectations"]:
-                groups = tuple(map(str, exception["groups"]))
-                suite[name] = replace(suite[name], excepted_groups=groups, because=exception["because"])
+            changes = _changes(**exception)
+            suite |= {name: replace(suite[name], **changes) for name in exception["expectations"]}
     except OSError as error:
         raise WaymarkError(f"{path}: cannot be read ({error.strerror}); each data set has its suite there") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WaymarkError(f"{path}: not a suite of expectations ({' '.join(str(error).split())})") from None
     return tuple(suite.values())
+
+
+def _changes(
+    expectations: list[str], because: str, groups: list[str] | None = None, severity: str | None = None
+) -> dict[str, Any]:
+    """What an exception replaces in the expectations it names."""
+    if (groups is None) == (severity is None):
+        raise ValueError(f"the exception of {', '.join(expectations)} names either groups or a severity")
+    change = {"excepted_groups": tuple(map(str, groups))} if groups else {"severity": severity}
+    return {**change, "because": because}
 
 
 def check(tables: Mapping[str, pd.DataFrame], suite: tuple[Expectation, ...]) -> Verdict:
@@ -110,22 +135,33 @@ def check(tables: Mapping[str, pd.DataFrame], suite: tuple[Expectation, ...]) ->
     pages = {}
     for table, frame in tables.items():
         expectations = {entry.name: entry for entry in suite if entry.table == table}
+        for entry in expectations.values():
+            frame = _with_reference(frame, entry)
         whole = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("all")
-        result = whole.get_batch({"dataframe": frame}).validate(
-            gx.ExpectationSuite(name=table, expectations=[_compiled(entry) for entry in expectations.values()]),
-            result_format={
-                "result_format": "COMPLETE",
-                "unexpected_index_column_names": _IDENTITY[table],
-                "partial_unexpected_count": _IN_DOCS,
-                "return_unexpected_index_query": False,
-            },
-        )
-        pages[table] = result
+        gx_suite = gx.ExpectationSuite(name=table, expectations=[_compiled(entry) for entry in expectations.values()])
+        with np.errstate(invalid="ignore"):  # a histogram of no value at all is 0 / 0
+            result = whole.get_batch({"dataframe": frame}).validate(
+                gx_suite, result_format=_RESULT | {"unexpected_index_column_names": _IDENTITY[table]}
+            )
+        drawn = []
         for one in result.results:
             outcome: dict[str, Any] = one.to_json_dict()
             entry = expectations[outcome["expectation_config"]["meta"]["name"]]
             outcomes[entry.name] = _outcome(entry, outcome)
+            if entry.type not in _DRAWN_BY_SCRIPT:
+                drawn.append(one)
+        result.results = drawn
+        pages[table] = result
     return Verdict(tuple(outcomes[entry.name] for entry in suite if entry.table in tables), pages)
+
+
+def _with_reference(frame: pd.DataFrame, entry: Expectation) -> pd.DataFrame:
+    if entry.reference is None:
+        return frame
+    try:
+        return manifest_tables.with_share(frame, **entry.reference)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WaymarkError(f"expectation {entry.name}: its reference does not fit ({error})") from None
 
 
 def _compiled(entry: Expectation) -> "GxExpectation":
@@ -153,9 +189,26 @@ def _outcome(entry: Expectation, result: dict[str, Any]) -> Outcome:
     found = result["result"]
     rows = found.get("unexpected_index_list") or []
     offenders = tuple(_offender(entry, row) for row in rows[:SHOWN])
+    if "observed_partition" in found.get("details", {}):
+        return _outcome_of_distribution(entry, found, bool(result["success"]))
     if not result["success"] and not offenders:
         offenders = (f"observed {found.get('observed_value')}",)
     return Outcome(entry, int(found.get("unexpected_count", 0)), offenders, bool(result["success"]))
+
+
+def _outcome_of_distribution(entry: Expectation, found: Mapping[str, Any], success: bool) -> Outcome:
+    """A histogram against its reference: both are told by their means, from the middles of their bins."""
+    observed, expected = (found["details"][f"{side}_partition"] for side in ("observed", "expected"))
+    if success or None in observed["weights"]:  # no row has a value: other expectations say why
+        return Outcome(entry, 0)
+    facts: dict[str, Any] = {"threshold": entry.arguments["threshold"], "observed_value": "infinity"}
+    if found["observed_value"] is not None:
+        facts["observed_value"] = round(found["observed_value"], 2)
+    for side, partition in (("observed", observed), ("expected", expected)):
+        middles = [(low + high) / 2 for low, high in pairwise(partition["bins"])]
+        mean = sum(middle * weight for middle, weight in zip(middles, partition["weights"], strict=True))
+        facts[f"{side}_mean"] = round(mean)
+    return Outcome(entry, 0, (entry.offender.format_map(facts),), success=False)
 
 
 def _offender(entry: Expectation, row: Mapping[str, Any]) -> str:

@@ -1,16 +1,25 @@
 """The tables that expectations are checked on: the manifest with what follows from it, and one row a class."""
 
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 SPLITS = ("train", "val", "test")
+USUAL = 0.9  # share of the tracks that must begin, or end, at one frame for the others to be called incomplete
 
 
-def tables(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> dict[str, pd.DataFrame]:
-    """`images`: the manifest, with columns that say in words what is odd about a row; `classes`: images a class."""
+def tables(manifest: pd.DataFrame, class_names: tuple[str, ...], expected_images: int = 0) -> dict[str, pd.DataFrame]:
+    """`images`: the manifest, with columns that say in words what is odd about a row; `classes`: images a class.
+
+    `expected_images` is the declared number of training images, 0 where any number will do.
+    """
     place = manifest["archive"] + " " + manifest["member"]
     images = manifest.assign(
+        unknown_label=_unknown_label(manifest, len(class_names)),
+        undeclared_count=_undeclared_count(manifest, expected_images),
         straddles=_straddles(manifest),
         bytes_in_later_split=_in_later_split(manifest, "bytes_sha256", place),
         pixels_in_later_split=_in_later_split(manifest, "pixels_sha256", place),
@@ -19,6 +28,38 @@ def tables(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> dict[str, pd
         missing_frames=_missing_frames(manifest),
     )
     return {"images": images, "classes": _classes(manifest, class_names)}
+
+
+def with_share(
+    classes: pd.DataFrame, column: str, counts: Sequence[int] | Literal["equal"], slack: int
+) -> pd.DataFrame:
+    """`classes` with `share`: how many times as much of the sum of `column` a class has as of the sum of `counts`.
+
+    It is 1 where the two differ by `slack` images or fewer, since a few images tell nothing of a share. ValueError
+    where `counts` are not one number a class.
+    """
+    reference = np.ones(len(classes)) if counts == "equal" else np.asarray(counts, float)
+    if len(reference) != len(classes):
+        raise ValueError(f"{len(reference)} counts for {len(classes)} classes")
+    found = classes[column].to_numpy(float)
+    expected = reference / reference.sum() * found.sum()
+    share = np.divide(found, expected, out=np.ones_like(found), where=np.abs(found - expected) > slack)
+    return classes.assign(share=share.round(2))
+
+
+def _unknown_label(manifest: pd.DataFrame, classes: int) -> pd.Series:
+    labels = manifest["label"].dropna()
+    odd = labels[(labels < 0) | (labels >= classes)]
+    return _column(manifest, {row: f"label {label} is not one of 0 to {classes - 1}" for row, label in odd.items()})
+
+
+def _undeclared_count(manifest: pd.DataFrame, declared: int) -> pd.Series:
+    """On the last training row, both numbers where they differ."""
+    rows = manifest.index[manifest["split"] == "train"]
+    if not declared or len(rows) in (0, declared):
+        return _column(manifest, {})
+    text = f"is the last of {len(rows):,} training images where {declared:,} are declared (expected_images)"
+    return _column(manifest, {rows[-1]: text})
 
 
 def _straddles(manifest: pd.DataFrame) -> pd.Series:
@@ -63,13 +104,37 @@ def _again(manifest: pd.DataFrame, place: pd.Series) -> pd.Series:
 
 
 def _missing_frames(manifest: pd.DataFrame) -> pd.Series:
-    """On the frame after a gap, what is missing; the step between frames is the track's own smallest."""
-    sound = manifest[manifest["problem"] == ""].sort_values(["group", "frame"], kind="stable")
-    step = sound.groupby("group")["frame"].diff()
-    usual = step.where(step > 0).groupby(sound["group"]).transform("min")
-    gaps = sound.assign(missing=sound["frame"] - step + usual)[(step > usual).fillna(False)]
-    texts = (f"frame {frame} of {group}" for frame, group in zip(gaps["missing"], gaps["group"], strict=True))
-    return _column(manifest, dict(zip(gaps.index, texts, strict=True)))
+    """On the row beside a gap in a track, the first frame that is missing there.
+
+    Frames may be a fixed step apart. Where nearly all tracks begin at one frame, end at one frame or have one step, so
+    must the others. A row with a problem is no gap: it is named for its problem.
+    """
+    frames = manifest.loc[manifest["split"] != "test", ["group", "frame"]].astype({"frame": "float64"})
+    frames = frames.sort_values(["group", "frame"], kind="stable")
+    group, frame = frames["group"], frames["frame"]
+    before = frame.groupby(group).diff()
+    steps = before.where(before > 0).groupby(group).min()
+    if not math.isnan(usual := _usual(steps)):
+        steps[:] = usual
+    step = group.map(steps).fillna(1)
+    begins, ends = (_usual(frame.groupby(group).agg(end)) for end in ("min", "max"))
+    sound = manifest.loc[frames.index, "problem"] == ""
+    gaps = (
+        ("after", ~group.duplicated(keep="last") & (frame < ends), frame + step),
+        ("before", ~group.duplicated() & (frame > begins), frame * 0 + begins),
+        ("before", before > step, frame - before + step),
+    )
+    texts: dict[Hashable, str] = {}
+    for side, found, missing in gaps:
+        for row in frames.index[found & sound]:
+            texts[row] = f"frame {missing[row]:.0f} of {group[row]} is missing {side} it"
+    return _column(manifest, texts)
+
+
+def _usual(values: pd.Series) -> float:
+    """The value that nearly all tracks have; NaN, which nothing is above or below, where there is no such value."""
+    counts = values.dropna().value_counts()
+    return float(counts.index[0]) if len(counts) and counts.iloc[0] >= USUAL * counts.sum() else math.nan
 
 
 def _column(manifest: pd.DataFrame, texts: Mapping[Hashable, str]) -> pd.Series:
@@ -86,6 +151,6 @@ def _classes(manifest: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFra
             "label": range(len(class_names)),
             "class_name": class_names,
             "train_images": counts["train"].to_numpy(),
-            "test_images": counts["test"].to_numpy(),
+            "test_images": counts["test"].to_numpy() if (manifest["split"] == "test").any() else math.nan,
         }
     )
