@@ -41,6 +41,8 @@ def run(params: Params, folds: int, output: Path) -> None:
     with replacing() as part:
         label_review.write_csv(judged, issues, prepared.class_names, part(output / "issues.csv"))
         part(output / "index.html").write_text(page, encoding="utf-8")
+    if doubt := label_review.doubt(judged):
+        log.warning("%s", doubt)
     flagged = int(judged["flagged"].sum())
     log.info("%d of %d images flagged, in %d groups: %s", flagged, len(rows), len(issues), output / "index.html")
 

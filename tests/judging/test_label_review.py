@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from waymark.contract import Contract
+from waymark.errors import WaymarkError
 from waymark.judging import label_review
 from waymark.judging.label_review import Issue
 
@@ -110,6 +111,12 @@ def test_class_that_only_one_fold_has_is_not_judged_and_the_page_says_so(rows: p
     assert "&lt;b&gt;&amp;none: not judged (2 images); no other fold has an image of it to learn from." in page
 
 
+def test_labels_of_a_single_class_cannot_be_judged(rows: pd.DataFrame) -> None:
+    sentence = "no label can be judged: fewer than two classes have images in two folds; add groups of them"
+    with pytest.raises(WaymarkError, match=f"^{sentence}$"):
+        label_review.judge(rows.assign(label=0), answers(truth()))
+
+
 def test_class_with_fewer_groups_than_folds_is_named_on_the_page(rows: pd.DataFrame) -> None:
     few = rows[(rows["label"] != 2) | (rows["group"] < "track 22")].reset_index(drop=True)
     few["fold"] = pd.factorize(few["group"])[0] % 5 + 1
@@ -146,6 +153,8 @@ def test_page_loads_nothing_tells_what_was_done_and_is_the_same_bytes_again(rows
     assert not re.search(r'https?:|<script|<link|@import|url\(|src="(?!data:image/png;base64,)', page)
     assert "<strong>8 of 120 images flagged</strong>, in 2 of 30 groups." in page
     assert "2 networks were trained, each without one of 2 folds" in page
+    assert "had not seen its group: 93.3% look like their label." in page
+    assert "Do not rely on it" not in page
     assert "Nothing was changed" in page
     assert "<h3>1. Labelled yield (1), looks like stop (0)</h3>" in page
     assert "<p>track 03: 4 of 4 images flagged, mean probability of the label 0.025, fold 2</p>" in page
@@ -181,6 +190,17 @@ def test_page_shows_the_first_issues_and_says_how_many_more_the_table_has(rows: 
     page = label_review.page(judged, issues * 101, CONTRACT, picture)
     assert page.count("<article>") == 200
     assert "<p>The 200 most probable are shown; 2 more are in issues.csv.</p>" in page
+
+
+def test_networks_that_have_learned_too_little_are_said_not_to_be_relied_on(rows: pd.DataFrame) -> None:
+    clueless = np.full((len(rows), 4), [0.4, 0.3, 0.2, 0.1])  # takes each image for the first class: 36 of 120 are
+    judged, issues = review(rows, clueless)
+    assert label_review.doubt(judged) == (
+        "only 30.0% of the images held out look like their label: the networks have learned too little to judge "
+        "labels; raise epochs, or see why `dvc repro` reports so low an accuracy on val"
+    )
+    page = label_review.page(judged, issues, CONTRACT, picture)
+    assert "<strong>Do not rely on it:</strong> only 30.0% of the images held out look like their label" in page
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from waymark.contract import Contract
+from waymark.errors import WaymarkError
 
 SHOWN_ISSUES = 200  # on the page; with 8 pictures each it stays under 10 MB
-SHOWN_IMAGES = 8  # of an issue
+SHOWN_IMAGES = 6  # of an issue, beside a typical one of either class: one row on a screen
 THUMBNAIL = 64  # px; larger prepared images are made this small
+TRUSTED = 0.5  # least agreement of networks and labels; below it the networks, not the labels, are mostly wrong
 
 Picture = Callable[[int], NDArray[np.uint8]]  # a row's prepared image, (S, S, 3)
 
@@ -45,15 +47,19 @@ def judge(rows: pd.DataFrame, probabilities: NDArray[np.float64]) -> pd.DataFram
 
     `probabilities` is (N, classes), out of fold. quality is the probability of the label, suggested the most probable
     class. An image whose class is in no other fold is not judged: its network never saw the class. Its quality is NaN.
+    Raises WaymarkError where that leaves fewer than two classes.
     """
     labels = rows["label"].to_numpy(np.int64)
     known = rows.groupby("label")["fold"].transform("nunique").to_numpy() > 1
     quality, flagged = np.full(len(rows), np.nan), np.zeros(len(rows), bool)
-    if len(np.unique(labels[known])) > 1:
-        quality[known] = get_label_quality_scores(labels[known], probabilities[known])
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="May not flag all label issues")  # classes without an image
-            flagged[known] = find_label_issues(labels[known], probabilities[known], n_jobs=1)
+    if len(np.unique(labels[known])) < 2:
+        raise WaymarkError(
+            "no label can be judged: fewer than two classes have images in two folds; add groups of them"
+        )
+    quality[known] = get_label_quality_scores(labels[known], probabilities[known])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="May not flag all label issues")  # classes without an image
+        flagged[known] = find_label_issues(labels[known], probabilities[known], n_jobs=1)
     return rows.assign(quality=quality.round(6), suggested=probabilities.argmax(axis=1), flagged=flagged)
 
 
@@ -72,6 +78,23 @@ def rank(judged: pd.DataFrame, probabilities: NDArray[np.float64]) -> list[Issue
         mean = round(float(images["quality"].mean()), 6)
         issues.append(Issue(group, label, suggested, mean, len(images), tuple(flagged.tolist())))
     return sorted(issues, key=lambda issue: issue.quality)
+
+
+def agreement(judged: pd.DataFrame) -> float:
+    """Share of the judged images that look like their label to the network that had not seen them."""
+    seen = judged[judged["quality"].notna()]
+    return float((seen["suggested"] == seen["label"]).mean())
+
+
+def doubt(judged: pd.DataFrame) -> str:
+    """Where the networks have learned too little to judge labels, a sentence that says so."""
+    agree = agreement(judged)
+    if agree >= TRUSTED:
+        return ""
+    return (
+        f"only {agree:.1%} of the images held out look like their label: the networks have learned too little to judge "
+        "labels; raise epochs, or see why `dvc repro` reports so low an accuracy on val"
+    )
 
 
 def write_csv(judged: pd.DataFrame, issues: Sequence[Issue], class_names: Sequence[str], path: Path) -> None:
@@ -102,7 +125,7 @@ def page(judged: pd.DataFrame, issues: Sequence[Issue], contract: Contract, pict
         _article(number, issue, judged, contract.class_names, typical, picture)
         for number, issue in enumerate(issues[:SHOWN_ISSUES], start=1)
     )
-    title = f"Labels of {html.escape(contract.dataset)} to look at"
+    title = f"{html.escape(contract.dataset)}: labels to look at"
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -132,16 +155,20 @@ the metrics can be compared. issues.csv lists every flagged image.</p>
 
 
 def _summary(judged: pd.DataFrame, issues: Sequence[Issue]) -> str:
-    folds, flagged = judged["fold"].nunique(), int(judged["flagged"].sum())
-    rest = len(issues) - SHOWN_ISSUES
-    return (
+    folds, flagged, rest = judged["fold"].nunique(), int(judged["flagged"].sum()), len(issues) - SHOWN_ISSUES
+    paragraphs = [
         f"<p><strong>{flagged:,} of {len(judged):,} images flagged</strong>, in {len(issues):,} of"
         f" {judged['group'].nunique():,} groups. A group is what belongs together: the frames of one track or video, or"
         f" a single image. {folds} networks were trained, each without one of {folds} folds of whole groups, and each"
-        " image was judged by the network that had not seen its group. cleanlab then flagged the labels that do not fit"
-        " these probabilities. A group’s place is the mean probability of its label.</p>"
-        + (f"\n<p>The {SHOWN_ISSUES} most probable are shown; {rest:,} more are in issues.csv.</p>" if rest > 0 else "")
-    )
+        f" image was judged by the network that had not seen its group: {agreement(judged):.1%} look like their label."
+        " cleanlab then flagged the labels that do not fit the networks’ probabilities. A group’s place is the mean"
+        " probability of its label.</p>"
+    ]
+    if said := doubt(judged):
+        paragraphs.append(f"<p><strong>Do not rely on it:</strong> {html.escape(said)}.</p>")
+    if rest > 0:
+        paragraphs.append(f"<p>The {SHOWN_ISSUES} most probable are shown; {rest:,} more are in issues.csv.</p>")
+    return "\n".join(paragraphs)
 
 
 def _limits(judged: pd.DataFrame, class_names: Sequence[str]) -> str:
