@@ -1,9 +1,12 @@
+import gzip
 import io
+import os
 import stat
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import pytest
 
@@ -144,6 +147,101 @@ def test_cut_tar_is_an_error_and_no_traceback(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ArchiveError, match=r"^x\.tar\.gz: "), open_archive(path) as archive:
         archive.read("a.bin")
+
+
+def test_member_unfolds_to_its_declared_size_and_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.zip"
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(50 * 2**20))
+    data = bytearray(path.read_bytes())
+    size = data.index(b"PK\x01\x02") + 24
+    data[size : size + 4] = (10).to_bytes(4, "little")
+    path.write_bytes(data)
+    unfolded: list[int] = []
+    decompressobj = zlib.decompressobj
+
+    class Watched:
+        def __init__(self, wbits: int) -> None:
+            self.inner = decompressobj(wbits)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.inner, name)
+
+        def decompress(self, data: bytes, bound: int) -> bytes:
+            unfolded.append(len(out := self.inner.decompress(data, bound)))
+            return out
+
+    monkeypatch.setattr(zlib, "decompressobj", Watched)
+    with (
+        open_archive(path) as archive_,
+        pytest.raises(ArchiveError, match=r"member a\.png: cannot be read \(Bad CRC-32"),
+    ):
+        archive_.read("a.png")
+    assert sum(unfolded) == 4096  # zipfile's least read
+
+
+def test_other_compression_than_deflate_is_refused(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "x.zip", "w", ZIP_BZIP2) as archive:
+        archive.writestr("a.png", b"1")
+    with pytest.raises(ArchiveError) as refused:
+        open_archive(tmp_path / "x.zip")
+    assert str(refused.value) == (
+        "x.zip: member a.png: is compressed by method 12; make the archive again with deflate"
+    )
+
+
+def test_name_that_is_no_utf_8_is_refused_and_shown(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("caf\udce9/1.png"))
+    with pytest.raises(ArchiveError) as refused:
+        open_archive(tmp_path / "x.tar")
+    assert str(refused.value) == (
+        "x.tar: member caf\\udce9/1.png: has a name that is no UTF-8; make the archive again with names in UTF-8"
+    )
+
+
+@pytest.mark.parametrize("kept", [1024, 1024 + 100, 2048])
+def test_tar_that_stops_before_its_end_is_no_shorter_tar(tmp_path: Path, kept: int) -> None:
+    path = tar_of(tmp_path / "x.tar", {"a.png": b"1", "b.png": b"2"})
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ArchiveError, match=r"^x\.tar: not a readable archive \((it is cut short or damaged|truncated)"):
+        open_archive(path)
+
+
+def test_damaged_header_is_not_taken_for_the_end(tmp_path: Path) -> None:
+    path = tar_of(tmp_path / "x.tar", {"a.png": b"1", "b.png": b"2"})
+    path.write_bytes(path.read_bytes().replace(b"b.png", b"c.png"))  # its checksum is b's
+    with pytest.raises(ArchiveError) as refused:
+        open_archive(path)
+    assert str(refused.value) == "x.tar: not a readable archive (it is cut short or damaged); collect it again"
+
+
+def test_gzip_is_held_to_its_own_checksum(tmp_path: Path) -> None:
+    plain = tar_of(tmp_path / "x.tar", {"a.png": b"1"}).read_bytes()
+    whole = bytearray(gzip.compress(plain))
+    whole[-8] ^= 1
+    (tmp_path / "x.tar.gz").write_bytes(whole)
+    with pytest.raises(
+        ArchiveError, match=r"^x\.tar\.gz: not a readable archive \(CRC check failed .*\); collect it again$"
+    ):
+        open_archive(tmp_path / "x.tar.gz")
+
+
+def test_attributes_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("a.png")
+    header.type, header.size = tarfile.XHDTYPE, 2**30
+    (tmp_path / "x.tar").write_bytes(header.tobuf() + bytes(2 * tarfile.BLOCKSIZE))
+    with pytest.raises(ArchiveError) as refused:
+        open_archive(tmp_path / "x.tar")
+    assert str(refused.value) == (
+        "x.tar: not a readable archive (1,073,741,824 bytes of attributes to one member); collect it again"
+    )
+
+
+def test_pipe_in_a_folder_is_refused_before_anyone_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(folder_of(tmp_path / "x", FILES) / "pipe")
+    with pytest.raises(ArchiveError, match=r"^x: member pipe: is neither a file nor a folder$"):
+        open_archive(tmp_path / "x")
 
 
 def test_open_all_takes_archives_and_folders_by_name_and_leaves_other_files(tmp_path: Path) -> None:
