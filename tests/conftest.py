@@ -28,6 +28,7 @@ class Kaggle(http.server.ThreadingHTTPServer):
 
     refusal: int | None = None  # status of every answer of the API
     refuses_downloads_only = False
+    says_instead: bytes | None = None  # body of every answer of the API, all of them with status 200
     stated_md5: str | None = None  # in place of the true one, as the header has it; "" states none
     break_after: int | None = None  # bytes of each response after which the connection is cut
     takes_ranges = True
@@ -61,7 +62,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
         name = f"{request['ownerSlug']}/{request['datasetSlug']}"
         versions = kaggle.archives.get(name, {})
         version = request.get("datasetVersionNumber") or max(versions, default=0)
-        if kaggle.refusal and not (kaggle.refuses_downloads_only and call == "GetDataset"):
+        if kaggle.says_instead is not None:
+            self.answer(200, kaggle.says_instead)
+        elif kaggle.refusal and not (kaggle.refuses_downloads_only and call == "GetDataset"):
             self.answer(kaggle.refusal, {"code": kaggle.refusal, "message": "no"})
         elif version not in versions:
             self.answer(404, {"code": 404, "message": "not found"})
@@ -74,9 +77,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
             self.end_headers()
 
     def answer(self, status: int, document: Any) -> None:
-        body = json.dumps(document).encode()
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Type", "text/html" if body.startswith(b"<") else "application/json; charset=utf-8")
         self.send_header("X-Kaggle-HubVersion", "99.0.0")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -224,6 +224,22 @@ def test_unknown_data_set_and_unknown_version_are_said(kaggle_server: "Kaggle", 
         assert str(caught.value) == f"{address}: {sentence}"
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"<html>Welcome to our hotel", "something else than Kaggle answered: a proxy, or a page to log in"),
+        (b'{"code": 404, "message": ""}', f"Kaggle answered 404: no such data set or version; compare with {PAGE}"),
+        (b'{"code": 503, "message": ""}', "Kaggle answered 503; try again later"),
+        (b'{"ref": ""}', "Kaggle names no version of it; name one: kaggle://owner/name/versions/3"),
+    ],
+)
+def test_answer_that_holds_no_version_is_said(kaggle_server: "Kaggle", body: bytes, reason: str) -> None:
+    kaggle_server.says_instead = body
+    with pytest.raises(UnreachableError) as caught:
+        kaggle.published(ADDRESS)
+    assert str(caught.value) == f"{ADDRESS}: {reason}"
+
+
 @pytest.mark.parametrize("address", [ADDRESS, f"{ADDRESS}/versions/3"])
 def test_no_network_is_said(no_kaggle: None, target: Path, partial: Path, address: str) -> None:
     with pytest.raises(UnreachableError) as caught:
@@ -282,6 +298,17 @@ def test_address_that_names_no_data_set_is_refused(address: str) -> None:
     with pytest.raises(WaymarkError) as caught:
         kaggle.parse(address)
     assert str(caught.value) == f"{address}: expected kaggle://owner/name or kaggle://owner/name/versions/3"
+
+
+def test_damaged_credentials_are_said(no_kaggle: None, tmp_path: Path) -> None:
+    settings = tmp_path / "home" / ".kaggle" / "kaggle.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("{")
+    with pytest.raises(WaymarkError) as caught:
+        kaggle.published(ADDRESS)
+    assert str(caught.value) == (
+        f"Invalid Kaggle credentials file at {settings}; get a new one from https://www.kaggle.com/settings/api"
+    )
 
 
 def test_kagglehub_is_not_imported_before_it_is_used() -> None:

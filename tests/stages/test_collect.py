@@ -249,6 +249,14 @@ def test_kaggle_out_of_reach_says_how_to_go_on_by_hand(no_kaggle: None) -> None:
     assert names(paths.RAW) == []
 
 
+def test_page_of_a_kaggle_data_set_is_answered_with_its_address() -> None:
+    with pytest.raises(WaymarkError) as caught:
+        collect.run(gtsrb("https://www.kaggle.com/datasets/someone/hand-signs?select=Train"))
+    assert str(caught.value) == (
+        "source: https://www.kaggle.com/datasets/someone/hand-signs is a web page; use kaggle://someone/hand-signs"
+    )
+
+
 def folder(source: Path | str) -> params.Params:
     return DEFAULTS.model_copy(update={"dataset": "folder", "source": str(source)})
 

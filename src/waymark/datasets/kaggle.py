@@ -29,6 +29,7 @@ SCHEME = "kaggle://"
 ATTEMPTS = 4  # connections in a row that bring nothing new before a download is given up
 PAUSE = 0.3  # seconds before the second attempt; doubles with each
 
+PAGE = re.compile(r"https://(?:www\.)?kaggle\.com/datasets/(?P<handle>[\w-]+/[\w-]+)", re.ASCII)  # what a browser shows
 _ADDRESS = re.compile(SCHEME + r"(?P<owner>[\w-]+)/(?P<name>[\w-]+)(?:/versions/(?P<version>[1-9]\d*))?/?", re.ASCII)
 
 
@@ -86,9 +87,10 @@ def fetch(address: str, target: Path, *, partial: Path) -> tuple[Fetched, int]:
     """Bring the archive behind `address` to `target`, and say its version.
 
     The last version fetched stays in `partial`/kaggle/<owner>/<name>, so that it is fetched again only when another
-    one is meant: DVC empties data/raw before it runs a stage. It is the same file under two names (a copy, where
-    `target` is on another disk). Raises UnreachableError where nothing can be had, WaymarkError where the download
-    breaks off (the next call goes on from there) or the content is not what Kaggle states.
+    one is meant: DVC empties data/raw before it runs a stage, and runs it when its code changes, too. That takes the
+    archive's size on the disk once more, and may be deleted at any time. Raises UnreachableError where nothing can be
+    had, WaymarkError where the download breaks off (the next call goes on from there) or the content is not what
+    Kaggle states.
     """
     handle, version = parse(address), published(address)
     shelf = partial / "kaggle" / handle.owner / handle.name

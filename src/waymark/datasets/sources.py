@@ -26,6 +26,8 @@ def find(source: str, *, classes: bool = False) -> list[Origin]:
         return _find_local(Path(source).expanduser(), classes)
     if source.startswith(kaggle.SCHEME):
         return [Origin(source, kaggle.parse(source).archive)]
+    if page := kaggle.PAGE.match(source):
+        raise WaymarkError(f"source: {addresses.shown(source)} is a web page; use {kaggle.SCHEME}{page['handle']}")
     bucket, _, key = source.removeprefix("s3://").partition("/")
     if source.startswith("s3://") and (not key or key.endswith("/")):
         try:
