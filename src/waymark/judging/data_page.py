@@ -98,8 +98,8 @@ def _overview(manifest: pd.DataFrame, classes: int, same: Sequence[Cluster], nea
     ]
     links = "".join(f'<li><a href="#{to}"><b>{value}</b> {what}</a></li>' for to, value, what in tiles)
     note = (
-        f'<p class="care">{number(problems)} {noun(problems, "entry", "entries")} could not be read as published; the'
-        " validation report names them.</p>"
+        f'<p class="care">{number(problems)} {noun(problems, "entry is", "entries are")} wrong in'
+        f" {noun(problems, 'itself', 'themselves')}; the validation report names {noun(problems, 'it', 'them')}.</p>"
         if problems
         else ""
     )
