@@ -249,8 +249,11 @@ def test_no_more_clusters_are_shown_than_fit_and_all_are_counted(write: Write) -
     near = pairs(*((row, row + 2, 1, 0.99) for start in range(0, 480, 4) for row in (start, start + 1)))
     _, page = write(manifest(600), near)
     assert "480 images in 240 clusters" in page.text
-    assert "Shown: those first, then the largest, 50 in all." in page.text
+    assert "Shown: the largest, 50 in all." in page.text
     assert len(page.of_class("cluster")) == 50
+    _, page = write(manifest(600), pd.concat([near, pairs((478, 598, 1, 0.99))]))
+    assert "1 reaches across splits" in page.text
+    assert "Shown: those first, then the largest, 50 in all." in page.text
 
 
 def test_large_cluster_shows_its_first_and_counts_the_rest(write: Write) -> None:

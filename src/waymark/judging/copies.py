@@ -92,7 +92,8 @@ def _body(
         f" {number(doubts) if doubts else 'none'} {noun(max(doubts, 1), 'carries', 'carry')} more than one label."
     )
     if len(shown) < len(clusters):
-        sentence += f" Shown: those first, then the largest, {number(len(shown))} in all."
+        first = "those first, then the largest" if leaks or doubts else "the largest"
+        sentence += f" Shown: {first}, {number(len(shown))} in all."
     cards = "".join(_card(manifest, one, thumbnails) for one in shown)
     return f'<p>{sentence}{note}</p><div class="clusters">{cards}</div>'
 
