@@ -52,6 +52,12 @@ def test_each_place_of_each_batch_is_a_record(tmp_path: Path, name: str, root: s
     assert records[3] == Record(name, member, "train", 8, group=member, row="image_1_1.png")
 
 
+def test_order_is_the_archives(tmp_path: Path) -> None:
+    records = index(tmp_path, dict(reversed(files().items())))
+    assert [record.member for record in records[::2]] == [f"{ROOT}{batch}#0" for batch in BATCHES[::-1]]
+    assert [record.split for record in records] == ["test"] * 2 + ["train"] * 10
+
+
 def test_image_is_the_three_planes_of_its_row(tmp_path: Path) -> None:
     record = index(tmp_path, files())[3]
     planes = np.random.default_rng(1).integers(0, 256, (2, 3072), np.uint8)[1]

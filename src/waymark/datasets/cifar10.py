@@ -45,14 +45,17 @@ class TinyImages:
         return CLASS_NAMES
 
     def index(self, folder: Path) -> Iterator[Record]:
-        """Every image, the training batches first, in the batches' order; see `Dataset.index`."""
+        """Every image, in the archive's order (gzip cannot go back without starting over); see `Dataset.index`."""
         with open_all(folder) as opened:
             archive, root = _find(opened, folder)
-            _check_names(archive, root + _META)
-            for name, split in _BATCHES.items():
-                batch = _batch(archive, root + name)
-                for place, (label, row) in enumerate(zip(batch.labels, batch.names, strict=True)):
-                    yield _record(archive.name, f"{root}{name}#{place}", split, label, _text(row))
+            for member in archive.members:
+                name = member.removeprefix(root)
+                if member == root + _META:
+                    _check_names(archive, member)
+                elif member.startswith(root) and name in _BATCHES:
+                    batch = _batch(archive, member)
+                    for place, (label, row) in enumerate(zip(batch.labels, batch.names, strict=True)):
+                        yield _record(archive.name, f"{member}#{place}", _BATCHES[name], label, _text(row))
 
     @contextmanager
     def open(self, folder: Path) -> Iterator[Read]:
