@@ -67,7 +67,7 @@ def test_reader_of_gtsrb_finds_every_image_and_no_problem(folder: Path) -> None:
     for split in ("train", "test"):
         assert {record.label for record in records if record.split == split} == set(range(43))
     assert len({record.group for record in records if record.split == "train"}) == 43 * 2
-    assert RENDERED.class_names == CLASS_NAMES
+    assert RENDERED.class_names(folder) == CLASS_NAMES
 
 
 def test_images_are_as_large_as_their_rows_say_with_a_border_around_the_sign(folder: Path) -> None:

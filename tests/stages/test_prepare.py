@@ -48,8 +48,8 @@ def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     with ZipFile(paths.raw("gtsrb") / "archive.zip", "w") as archive:
         for value, entry in enumerate(rows):
             archive.writestr(str(entry["member"]), picture(value))
-    alike = {"part": "", "perceptual_hash": "0" * 16, "thumbnail": bytes(3 * manifest.THUMBNAIL**2)}
-    listed = pd.DataFrame(rows, columns=manifest.SCHEMA.names).assign(**alike)
+    listed = pd.DataFrame(rows, columns=manifest.SCHEMA.names)
+    listed = listed.assign(part="", perceptual_hash="0" * 16, thumbnail=bytes(3 * manifest.THUMBNAIL**2))
     manifest.write(listed, paths.MANIFEST)
     near_duplicates.find(listed).to_parquet(paths.NEAR_DUPLICATES)
     changed = {"dataset": "gtsrb", "image_size": SIZE, "val_fraction": 0.34}

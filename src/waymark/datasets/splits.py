@@ -59,7 +59,7 @@ def split(manifest: pd.DataFrame, pairs: pd.DataFrame, dataset: Dataset, plan: P
             _leave_out(rows, _beside_later_split(rows), f"within {GAP} frames of a later split")
         like = _like_later_split(rows, pairs)
         if dataset.grouping != "frames":  # the other pictures of the same thing go with it
-            like |= rows["group"].isin(rows["group"][like]) & (rows["split"] != "test")
+            like |= (rows["group"].isin(rows["group"][like]) & (rows["split"] != "test")).to_numpy()
         _leave_out(rows, like, "near-duplicate of a later split's image")
         check(rows, pairs)
     _check_each_is_there(rows)
@@ -104,7 +104,7 @@ def _draw_subset(rows: pd.DataFrame, plan: Plan) -> None:
     if plan.subset == 1:
         return
     kept = _chosen(rows, plan.subset, [plan.seed, 2], at_least=MIN_GROUPS + 1)
-    _leave_out(rows, (rows["split"] == "train") & ~rows["group"].isin(kept), "not in the subset")
+    _leave_out(rows, ((rows["split"] == "train") & ~rows["group"].isin(kept)).to_numpy(), "not in the subset")
 
 
 def _draw(rows: pd.DataFrame, name: str, fraction: float, seed: int) -> None:
@@ -124,12 +124,12 @@ def _chosen(rows: pd.DataFrame, fraction: float, seed: list[int], at_least: int)
     return chosen
 
 
-def _leave_out(rows: pd.DataFrame, which: "pd.Series[bool]", reason: str) -> None:
+def _leave_out(rows: pd.DataFrame, which: NDArray[np.bool_], reason: str) -> None:
     rows.loc[which, "reason"] = reason
     rows.loc[which, "split"] = LEFT_OUT
 
 
-def _beside_later_split(rows: pd.DataFrame) -> "pd.Series[bool]":
+def _beside_later_split(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Frames at most GAP frames from one of the same video that a later split holds."""
     rank = rows["split"].map(RANK)
     beside = np.zeros(len(rows), bool)
@@ -144,17 +144,17 @@ def _beside_later_split(rows: pd.DataFrame) -> "pd.Series[bool]":
                 before = (after - 1).clip(min=0)
                 distance = np.minimum(abs(judges[after] - frames), abs(judges[before] - frames))
                 beside[judged.index[distance <= GAP]] = True
-    return pd.Series(beside, rows.index)
+    return beside
 
 
-def _like_later_split(rows: pd.DataFrame, pairs: pd.DataFrame) -> "pd.Series[bool]":
+def _like_later_split(rows: pd.DataFrame, pairs: pd.DataFrame) -> NDArray[np.bool_]:
     """Images with a near-duplicate in a split that judges theirs."""
     rank = rows["split"].map(RANK).to_numpy(np.float64)  # NaN where left out: never less, never more
     first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
     alike = np.zeros(len(rows), bool)
     alike[first[rank[first] < rank[second]]] = True
     alike[second[rank[second] < rank[first]]] = True
-    return pd.Series(alike, rows.index)
+    return alike
 
 
 def _check_each_is_there(rows: pd.DataFrame) -> None:

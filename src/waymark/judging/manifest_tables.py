@@ -82,16 +82,18 @@ def _in_later_split(manifest: pd.DataFrame, column: str, place: pd.Series) -> pd
 
 
 def _under_other_label(manifest: pd.DataFrame, place: pd.Series) -> pd.Series:
+    """Where the same pixels stand first under another label than the row's."""
     known = manifest.assign(place=place).dropna(subset=["pixels_sha256", "label"])
-    first = known.drop_duplicates(["pixels_sha256", "label"])
-    first = first[first["pixels_sha256"].duplicated(keep=False)]
-    texts = {}
-    for pixels, twins in first.groupby("pixels_sha256"):
-        for label in twins["label"]:
-            other = twins[twins["label"] != label].iloc[0]
-            texts[pixels, label] = f"{other['place']} with label {other['label']}"
-    keys = zip(manifest["pixels_sha256"], manifest["label"], strict=True)
-    return pd.Series([texts.get(key) for key in keys], manifest.index, dtype=object)
+    each = known.drop_duplicates(["pixels_sha256", "label"])
+    each = each.assign(text=each["place"] + " with label " + each["label"].astype(str))
+    of_first, of_second = (
+        rows.drop_duplicates("pixels_sha256").set_index("pixels_sha256")
+        for rows in (each, each[each["pixels_sha256"].duplicated()])
+    )
+    pixels = known["pixels_sha256"]
+    is_first = known["label"] == pixels.map(of_first["label"])
+    text = pixels.map(of_first["text"]).mask(is_first, pixels.map(of_second["text"]))
+    return _column(manifest, text.dropna().to_dict())
 
 
 def _again(manifest: pd.DataFrame, place: pd.Series) -> pd.Series:

@@ -1,5 +1,6 @@
 """validate: list every image in a manifest and hold it against the expectations; bad data stops here."""
 
+import functools
 import hashlib
 import json
 import logging
@@ -14,36 +15,38 @@ from numpy.typing import NDArray
 from waymark import params, paths
 from waymark.contract import decode
 from waymark.datasets import manifest as manifests
-from waymark.datasets.base import Dataset, Read
-from waymark.datasets.registry import DATASETS
+from waymark.datasets import near_duplicates, registry
+from waymark.datasets.base import Read
 from waymark.errors import WaymarkError, exit_with_sentence
 from waymark.files import replacing
-from waymark.judging import data_docs, expectations, manifest_tables
-from waymark.judging.contact_sheet import contact_sheet
+from waymark.judging import data_docs, data_page, expectations, manifest_tables
 from waymark.params import Params
 
 log = logging.getLogger(__name__)
 
-SUITES = Path("expectations")
-SHEET_IMAGES = 8  # a class, each from another track
-
 
 def run(params: Params) -> None:
-    """Write manifest, summary, Data Docs and contact sheet.
+    """Write manifest, near-duplicates, summary, Data Docs and the page of pictures.
 
     Where an expectation of severity error is broken they are written all the same, to show it, and then WaymarkError
     names each broken expectation and the first rows against it.
     """
-    dataset = DATASETS[params.dataset]
-    suite = expectations.load(SUITES / f"{dataset.name}.yaml")
-    manifest = manifests.build(dataset, paths.raw(dataset.name), workers=os.cpu_count() or 1)
+    dataset = registry.dataset(params.dataset, params.group_pattern)
+    folder = paths.raw(dataset.name)
+    suite = expectations.load(paths.EXPECTATIONS / f"{dataset.name}.yaml")
+    manifest = manifests.build(dataset, folder, workers=os.cpu_count() or 1)
     manifests.write(manifest, paths.MANIFEST)
-    verdict = expectations.check(manifest_tables.tables(manifest, dataset.class_names), suite)
+    pairs = near_duplicates.find(manifest)
+    class_names = dataset.class_names(folder)
+    tables = manifest_tables.tables(manifest, class_names, params.expected_images)
+    verdict = expectations.check(tables, suite)
     data_docs.write(verdict, dataset.name, paths.DATA_DOCS)
-    with replacing() as part:
+    with replacing() as part, dataset.open(folder) as read:
+        pairs.to_parquet(part(paths.NEAR_DUPLICATES), index=False)
         document = json.dumps(summary(manifest, verdict, paths.MANIFEST), indent=2) + "\n"
         part(paths.VALIDATION).write_text(document, encoding="utf-8")
-    write_contact_sheet(manifest, dataset, paths.CONTACT_SHEET)
+        picture = functools.partial(cut, manifest, read)
+        data_page.write(manifest, pairs, dataset.name, class_names, picture, part(paths.DATA_PAGE))
     for outcome in verdict.warnings:
         log.warning("warning: %s", outcome.sentence())
     if verdict.broken:
@@ -76,23 +79,11 @@ def summary(manifest: pd.DataFrame, verdict: expectations.Verdict, written: Path
     }
 
 
-def write_contact_sheet(manifest: pd.DataFrame, dataset: Dataset, path: Path) -> None:
-    """A row a class: training images of evenly spaced tracks, at their middle frame, cut at the sign's box."""
-    sound = manifest[(manifest["split"] == "train") & (manifest["problem"] == "") & manifest["pixels_sha256"].notna()]
-    rows = []
-    with dataset.open(paths.raw(dataset.name)) as read:
-        for label, name in enumerate(dataset.class_names):
-            tracks = [track for _, track in sound[sound["label"] == label].groupby("group")]
-            spread = np.unique(np.linspace(0, len(tracks) - 1, SHEET_IMAGES).round().astype(int)) if tracks else ()
-            chosen = [tracks[index].iloc[len(tracks[index]) // 2] for index in spread]
-            rows.append((f"{label} {name}", [_cut(row, read) for row in chosen]))
-    with replacing() as part:
-        contact_sheet(rows).save(part(path), format="PNG")
-
-
-def _cut(row: pd.Series, read: Read) -> NDArray[np.uint8]:
-    image = decode(read(row["archive"], row["member"]))
-    corners = [row[column] for column in ("roi_x1", "roi_y1", "roi_x2", "roi_y2")]
+def cut(manifest: pd.DataFrame, read: Read, row: int) -> NDArray[np.uint8]:
+    """The picture of one row, (H, W, 3) uint8: what lies in its box, or the whole image where it has none."""
+    entry = manifest.iloc[row]
+    image = decode(read(entry["archive"], entry["member"]))
+    corners = [entry[column] for column in ("roi_x1", "roi_y1", "roi_x2", "roi_y2")]
     if any(pd.isna(corner) for corner in corners):
         return np.asarray(image)
     x1, y1, x2, y2 = (int(corner) for corner in corners)
