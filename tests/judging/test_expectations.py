@@ -305,9 +305,18 @@ def test_few_images_say_nothing_of_a_share() -> None:
             "gtsrb",
             "luma averages 23 where 81 is usual, of 0 to 255 (the histograms diverge by 1.18, and 0.3 is allowed)",
         ),
-        ("rendered", "luma averages 25 where 93 is usual, of 0 to 255 (the histograms diverge by 1.94, and 0.5 is allowed)"),
-        ("cifar10", "luma averages 34 where 123 is usual, of 0 to 255 (the histograms diverge by 4.45, and 0.3 is allowed)"),
-        ("asl", "luma averages 40 where 134 is usual, of 0 to 255 (the histograms diverge by 6.33, and 0.5 is allowed)"),
+        (
+            "rendered",
+            "luma averages 25 where 93 is usual, of 0 to 255 (the histograms diverge by 1.94, and 0.5 is allowed)",
+        ),
+        (
+            "cifar10",
+            "luma averages 34 where 123 is usual, of 0 to 255 (the histograms diverge by 4.45, and 0.3 is allowed)",
+        ),
+        (
+            "asl",
+            "luma averages 40 where 134 is usual, of 0 to 255 (the histograms diverge by 6.33, and 0.5 is allowed)",
+        ),
     ],
 )
 def test_training_images_at_a_quarter_of_their_light_are_broken(suite: str, found: str) -> None:
