@@ -30,7 +30,7 @@ def test_training_frames_are_numbered_and_grouped_in_blocks(tmp_path: Path) -> N
     assert last == Record("a.zip", OWN[1], "train", 28, "space_0002", frame=250, part="same_signer")
 
 
-@pytest.mark.parametrize(("frame", "group"), [(99, "B_0000"), (100, "B_0001"), (2999, "B_0029"), (3000, "B_0030")])
+@pytest.mark.parametrize(("frame", "group"), [(100, "B_0000"), (101, "B_0001"), (2901, "B_0029"), (3000, "B_0029")])
 def test_block_is_a_hundred_frames(tmp_path: Path, frame: int, group: str) -> None:
     (record,) = index(tmp_path, a=[f"{TRAIN}B/B{frame}.jpg"])
     assert (record.frame, record.group) == (frame, group)

@@ -87,7 +87,7 @@ def _stem(member: str) -> str:
 
 def _training(archive: str, member: str) -> Record:
     name, frame, problem = _read_name(member)
-    group = f"{name}_{frame // BLOCK:04d}" if not problem else f"{archive}/{member}"
+    group = f"{name}_{(frame - 1) // BLOCK:04d}" if not problem else f"{archive}/{member}"
     label = _LABELS.get(name)
     return Record(archive, member, "train", label, group, frame, problem=problem, part="same_signer")
 

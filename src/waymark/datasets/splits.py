@@ -4,6 +4,7 @@ What belongs together stays together: the frames of a track, the near-duplicates
 of a video. Where the archives fix a part (an official test), what is too near to it is left out of the others.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,11 +50,12 @@ def split(manifest: pd.DataFrame, pairs: pd.DataFrame, dataset: Dataset, plan: P
         rows["group"] = [f"image {number}" for number in range(len(rows))]
     elif dataset.grouping != "frames":
         rows["group"] = _joined(rows, pairs)
-    _draw_subset(rows, plan)
+    choose = _spread if plan.kind == "grouped" and dataset.grouping == "frames" else _shuffled
+    _draw_subset(rows, plan, choose)
     if not own_test:
-        _draw(rows, "test", plan.test_fraction, plan.seed)
+        _draw(rows, "test", plan.test_fraction, [plan.seed, 1], choose)
     if not (rows["split"] == "val").any():
-        _draw(rows, "val", plan.val_fraction, plan.seed)
+        _draw(rows, "val", plan.val_fraction, [plan.seed], choose)
     if plan.kind == "grouped":
         if dataset.grouping == "frames":
             _leave_out(rows, _beside_later_split(rows), f"within {GAP} frames of a later split")
@@ -100,27 +102,40 @@ def _joined(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
     return pd.Series(first_name[cluster[groups]].to_numpy(), rows.index)
 
 
-def _draw_subset(rows: pd.DataFrame, plan: Plan) -> None:
+_Choose = Callable[[list[str], int, np.random.Generator], list[str]]  # so many of the sorted groups
+
+
+def _shuffled(groups: list[str], count: int, chance: np.random.Generator) -> list[str]:
+    return [groups[place] for place in chance.permutation(len(groups))[:count]]
+
+
+def _spread(groups: list[str], count: int, chance: np.random.Generator) -> list[str]:
+    """Evenly over a video, from a random start: its scenes follow each other, and each split should see each."""
+    places = (chance.random() + np.arange(count)) * len(groups) / count
+    return [groups[int(place)] for place in places]
+
+
+def _draw_subset(rows: pd.DataFrame, plan: Plan, choose: _Choose) -> None:
     if plan.subset == 1:
         return
-    kept = _chosen(rows, plan.subset, [plan.seed, 2], at_least=MIN_GROUPS + 1)
+    kept = _chosen(rows, plan.subset, [plan.seed, 2], choose, at_least=MIN_GROUPS + 1)
     _leave_out(rows, ((rows["split"] == "train") & ~rows["group"].isin(kept)).to_numpy(), "not in the subset")
 
 
-def _draw(rows: pd.DataFrame, name: str, fraction: float, seed: int) -> None:
+def _draw(rows: pd.DataFrame, name: str, fraction: float, seed: list[int], choose: _Choose) -> None:
     """Move `fraction` of the training groups of each class to `name`: two at least, but never the last one."""
-    drawn = _chosen(rows, fraction, [seed, 1] if name == "test" else [seed], at_least=MIN_GROUPS)
+    drawn = _chosen(rows, fraction, seed, choose, at_least=MIN_GROUPS)
     rows.loc[(rows["split"] == "train") & rows["group"].isin(drawn), "split"] = name
 
 
-def _chosen(rows: pd.DataFrame, fraction: float, seed: list[int], at_least: int) -> list[str]:
+def _chosen(rows: pd.DataFrame, fraction: float, seed: list[int], choose: _Choose, at_least: int) -> list[str]:
     train = rows[rows["split"] == "train"]
     label_of = train.groupby("group", sort=True)["label"].first()
     chosen: list[str] = []
     for label, of_class in label_of.groupby(label_of, sort=True):
-        groups = of_class.index.to_numpy()
+        groups = list(of_class.index)
         count = min(max(at_least, round(fraction * len(groups))), len(groups) - (at_least == MIN_GROUPS))
-        chosen += list(np.random.default_rng([*seed, int(label)]).permutation(groups)[:count])
+        chosen += choose(groups, count, np.random.default_rng([*seed, int(label)]))
     return chosen
 
 
