@@ -137,8 +137,11 @@ def test_swapped_labels_of_two_classes_are_refused_by_name() -> None:  # D25
     )
 
 
-def test_classes_that_are_merely_hard_to_tell_apart_are_not_called_swapped() -> None:
-    evaluate.refuse_swapped_labels(np.array([[5, 15, 0], [4, 16, 0], [0, 0, 0]]), np.array(CLASSES))
+@pytest.mark.parametrize("confusion", [[[5, 15, 0], [4, 16, 0], [0, 0, 0]], [[0, 9, 0], [20, 0, 0], [0, 0, 9]]])
+def test_classes_that_are_hard_to_tell_apart_or_have_few_images_are_not_called_swapped(
+    confusion: list[list[int]],
+) -> None:
+    evaluate.refuse_swapped_labels(np.array(confusion), np.array(CLASSES))
 
 
 def test_evaluate_refuses_a_file_that_its_contract_does_not_name(trained: Params) -> None:  # M6

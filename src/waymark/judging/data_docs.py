@@ -89,7 +89,8 @@ def _summary_row(outcome: Outcome) -> str:
     mark = {"holds": "✔ holds", "warning": "⚠ warning", "error": "✘ broken"}[kind]
     offenders = "".join(f"<li>{html.escape(offender)}</li>" for offender in outcome.offenders)
     known = outcome.expectation
-    reason = f"Except {', '.join(known.excepted_groups)}: {known.because}" if known.excepted_groups else ""
+    groups = ", ".join(known.excepted_groups)
+    reason = f"Except {groups}: {known.because}" if groups else known.because
     return (
         f'<tr><td class="{kind}">{mark}</td><td>{html.escape(known.guards)}'
         + (f'<div class="known">{html.escape(reason)}</div>' if reason else "")

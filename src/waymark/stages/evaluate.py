@@ -21,6 +21,7 @@ from waymark.predictor import Predictor
 log = logging.getLogger(__name__)
 
 MOSTLY = 0.5  # share of a class's test images
+ENOUGH = 10  # test images of a class; of fewer, a weak network takes most for another by chance
 
 
 def run(params: Params) -> None:
@@ -64,8 +65,9 @@ def refuse_swapped_labels(confusion: NDArray[np.int64], names: NDArray[np.str_])
 
     A network that cannot tell two classes apart errs towards one of them; only swapped labels make it err both ways.
     """
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    both = np.triu(np.minimum(shares, shares.T) > MOSTLY, k=1)
+    counts = confusion.sum(axis=1, keepdims=True)
+    taken = (confusion > MOSTLY * counts) & (counts >= ENOUGH)
+    both = np.triu(taken & taken.T, k=1)
     swapped = [
         f"{names[a]} is taken for {names[b]} in {confusion[a, b]} of {confusion[a].sum()} images and {names[b]} for "
         f"{names[a]} in {confusion[b, a]} of {confusion[b].sum()}"
