@@ -54,9 +54,10 @@ check-cache: $(READY) ## Rehash what DVC has on this machine: its cache and the 
 	@python scripts/check_cache.py
 
 .PHONY: bench
-bench: $(READY) ## Measure: transfer of archives, data loading, memory of each stage
+bench: $(READY) ## Measure: transfer of archives, data loading, validation, memory of each stage
 	@python benchmarks/dvc_transfer.py
 	@python benchmarks/data_loading.py
+	@python benchmarks/validation.py
 	@python benchmarks/stage_memory.py
 
 .PHONY: setup

@@ -159,7 +159,7 @@ def test_subset_keeps_its_share_of_the_training_groups_of_each_class_and_all_of_
     assert rows[rows["split"] == "left_out"]["reason"].unique().tolist() == ["not in the subset"]
 
 
-def test_neighbouring_frames_of_a_video_are_thirty_apart_across_splits() -> None:
+def test_neighbouring_frames_of_a_video_are_apart_by_the_gap_across_splits() -> None:
     rows = video()
     rows["split"] = split(rows, like=Kind("video", ()))
     for _, of_class in rows[rows["split"] != "left_out"].groupby("label"):

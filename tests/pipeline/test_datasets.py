@@ -141,7 +141,7 @@ def test_asl_is_judged_on_frames_far_from_those_learned_and_on_another_signer(tm
     for _, video in frames[frames["split"] != "left_out"].groupby("label"):
         ordered = video.sort_values("frame")
         changes = ordered["split"] != ordered["split"].shift()
-        assert (ordered["frame"].diff()[changes].dropna() > 30).all()
+        assert (ordered["frame"].diff()[changes].dropna() > 15).all()
 
 
 def test_swapped_labels_of_two_classes_stop_the_graph_at_evaluate(tmp_path: Path) -> None:  # D25

@@ -17,7 +17,7 @@ from waymark.datasets.base import Grouping, Origin, Read, Record
 from waymark.errors import WaymarkError
 
 CLASS_NAMES = (*ascii_uppercase, "del", "nothing", "space")
-BLOCK = 100  # frames a group: neighbours look alike for some 30 frames
+BLOCK = 50  # frames a group: longer than neighbours look alike, short enough for 60 groups a class
 _IMAGES = (".jpg", ".jpeg", ".png")
 _TRAIN, _TEST = "asl_alphabet_train", "asl_alphabet_test"
 _NUMBERED = re.compile(r"(?P<name>.*?)(?P<number>\d{1,6})(?:_test)?", re.ASCII | re.DOTALL)

@@ -14,8 +14,8 @@ class Recipe:
 _RECIPES = {
     "rendered": Recipe(epochs=12, flip=False),
     "gtsrb": Recipe(epochs=12, flip=False),
-    "cifar10": Recipe(epochs=60, flip=True),
-    "asl": Recipe(epochs=12, flip=False),
+    "cifar10": Recipe(epochs=30, flip=True),
+    "asl": Recipe(epochs=20, flip=False),
     "folder": Recipe(epochs=20, flip=False),
 }
 
