@@ -38,7 +38,7 @@ def test_each_key_stands_on_one_line_with_a_comment() -> None:
         ({"epochs": 1.5}, r"epochs: 1\.5 is not allowed"),
         ({"epochs": True}, r"epochs: True is not allowed"),
         ({"image_size": 4096}, r"image_size: 4096 is not allowed .*allowed: \[16, 256\]"),
-        ({"dataset": "mnist"}, r"dataset: 'mnist' is not allowed .*'rendered' or 'gtsrb'"),
+        ({"dataset": "mnist"}, r"dataset: 'mnist' is not allowed .*'rendered', 'gtsrb', 'cifar10', 'asl' or 'folder'"),
         ({"learning_rate": 0.1}, r"unknown key 'learning_rate'; known are dataset, source"),
         ({"dataset": "rendered", "source": "signs.zip"}, r"'signs\.zip' does not go with dataset: rendered"),
     ],
@@ -57,6 +57,19 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({k: v for k, v in DEFAULTS.items() if k != "seed"}))
     with pytest.raises(WaymarkError, match="key 'seed' is missing"):
         load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("epochs", [0, 1.5, "many"])
+def test_key_of_two_types_is_refused_in_one_sentence_that_names_both(tmp_path: Path, epochs: object) -> None:
+    with pytest.raises(WaymarkError) as refused:
+        load_with(tmp_path, epochs=epochs)
+    expected = f"params.yaml: epochs: {epochs!r} is not allowed; allowed: auto or a number in [1, 1000]"
+    assert str(refused.value).endswith(expected)
+
+
+def test_folder_has_no_official_source(tmp_path: Path) -> None:
+    with pytest.raises(WaymarkError, match="source: 'auto' does not go with dataset: folder; name an archive or"):
+        load_with(tmp_path, dataset="folder")
 
 
 @pytest.mark.parametrize("content", ["", "- a list", "lr: [", "\ud800".encode("utf-8", "surrogatepass")])

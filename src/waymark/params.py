@@ -3,8 +3,9 @@
 The comments in params.yaml tell what each key does; here stands what it may be.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -81,11 +82,14 @@ def load(path: Path = paths.PARAMS) -> Params:
     try:
         return Params.model_validate(document)
     except ValidationError as error:
-        raise WaymarkError(f"{path}: " + "; ".join(_sentence(fault) for fault in error.errors())) from None
+        sentences = dict.fromkeys(_sentence(fault) for fault in error.errors())  # each once, in order
+        raise WaymarkError(f"{path}: " + "; ".join(sentences)) from None
 
 
 def _sentence(fault: Any) -> str:
-    key = ".".join(map(str, fault["loc"]))
+    key = str(fault["loc"][0]) if fault["loc"] else ""
+    if len(fault["loc"]) > 1:  # one of several types that the key may have
+        return f"{key}: {fault['input']!r} is not allowed; allowed: {_either(key)}"
     match fault["type"]:
         case "extra_forbidden":
             return f"unknown key {key!r}; known are {', '.join(Params.model_fields)}"
@@ -97,12 +101,24 @@ def _sentence(fault: Any) -> str:
     return f"{key}: {fault['input']!r} is not allowed ({reason}){_range(key)}"
 
 
+def _either(key: str) -> str:
+    kinds = get_args(Params.model_fields[key].annotation)
+    words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    ranges = [_limits(kind.__metadata__[0].metadata) for kind in kinds if get_origin(kind) is Annotated]
+    return " or ".join([*words, *(f"a number in {limits}" for limits in ranges)])
+
+
 def _range(key: str) -> str:
+    limits = _limits(Params.model_fields[key].metadata)
+    return f"; allowed: {limits}" if limits else ""
+
+
+def _limits(constraints: Iterable[Any]) -> str:
     limits: dict[str, float] = {}
-    for constraint in Params.model_fields[key].metadata:
+    for constraint in constraints:
         limits |= {k: v for k in ("ge", "gt", "le", "lt") if (v := getattr(constraint, k, None)) is not None}
     if not limits:
         return ""
     low = f"[{limits['ge']}" if "ge" in limits else f"({limits['gt']}"
     high = f"{limits['le']}]" if "le" in limits else f"{limits['lt']})"
-    return f"; allowed: {low}, {high}"
+    return f"{low}, {high}"

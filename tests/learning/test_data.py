@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from waymark.errors import WaymarkError
+from waymark.learning import augmentation
 from waymark.learning.data import Batches, Images, PreparedData
 
 
@@ -58,7 +59,7 @@ def test_batch_holds_the_images_and_labels_of_its_indices(prepared: Images) -> N
     assert images.shape == (2, 2, 2, 3)
     assert images[:, 0, 0, 0].tolist() == [7, 2]
     assert labels.tolist() == [1, 2]
-    assert draws.shape == (2, 8)
+    assert draws.shape == (2, augmentation.DRAWS)
 
 
 def test_images_are_mapped_not_loaded(prepared: Images) -> None:

@@ -193,10 +193,13 @@ def test_object_that_is_not_in_the_bucket_is_named(workplace: Path, s3: Any, mon
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"dataset": "mnist"}, "params.yaml: dataset: 'mnist' is not allowed (input should be 'rendered' or 'gtsrb')"),
+        (
+            {"dataset": "mnist"},
+            "params.yaml: dataset: 'mnist' is not allowed (input should be 'rendered', 'gtsrb', 'cifar10', 'asl' or",
+        ),
         ({"rendered_tracks": 3}, "params.yaml: rendered_tracks: 3 is not allowed"),
         ({"seed": "one"}, "params.yaml: seed: 'one' is not allowed"),
-        ({"colour": 1}, "params.yaml: unknown key 'colour'; known are dataset, source"),
+        ({"hue": 1}, "params.yaml: unknown key 'hue'; known are dataset, source"),
     ],
     ids=["data set", "range", "type", "key"],
 )
