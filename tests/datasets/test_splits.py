@@ -45,7 +45,8 @@ def manifest(tracks_of_class: list[int], frames: int = 3) -> pd.DataFrame:
     test = [
         {"split": "test", "label": label, "group": f"test {label}", "frame": 0} for label in range(len(tracks_of_class))
     ]
-    return pd.DataFrame(train + test).assign(archive="a.zip", part="")
+    rows = pd.DataFrame(train + test)
+    return rows.assign(archive="a.zip", part="", pixels_sha256=[f"picture {row}" for row in rows.index])
 
 
 def video(frames: int = 1000) -> pd.DataFrame:
@@ -55,7 +56,8 @@ def video(frames: int = 1000) -> pd.DataFrame:
         for label in range(2)
         for number in range(1, frames + 1)
     ]
-    return pd.DataFrame(rows).assign(archive="a.zip", part="same_signer")
+    pictures = [f"picture {row}" for row in range(len(rows))]
+    return pd.DataFrame(rows).assign(archive="a.zip", part="same_signer", pixels_sha256=pictures)
 
 
 def split(
@@ -99,7 +101,9 @@ def test_near_duplicates_never_straddle_whatever_is_alike(data: st.DataObject) -
     found = data.draw(st.lists(st.tuples(row, row).filter(lambda pair: pair[0] != pair[1]), max_size=12))
     near = pairs(*found)
     made = splits.split(rows, near, SIGNS, plan(seed=data.draw(st.integers(0, 9))))
-    assert not splits.crossing_pairs(made["split"], near).any()
+    assert not splits.like_later_split(rows.assign(split=made["split"]), near).any()
+    used = made["split"].to_numpy()[near.to_numpy()]
+    assert all(first == second or "left_out" in (first, second) for first, second in used)
     assert (
         rows.assign(split=made["split"]).query("split != 'left_out'").groupby("group")["split"].nunique() == 1
     ).all()
@@ -188,7 +192,7 @@ def test_near_duplicate_frames_across_a_split_are_refused_by_name() -> None:  # 
     with pytest.raises(WaymarkError) as refused:
         splits.check(rows, pairs((3, 7)))
     assert str(refused.value) == (
-        "a.zip: member A/A3.jpg in train is a near-duplicate of a.zip: member A/A7.jpg in test (1 such pairs)"
+        "a.zip: member A/A3.jpg in train is a near-duplicate of an image in a later split (1 such)"
     )
 
 
@@ -198,7 +202,7 @@ def test_random_split_takes_each_image_for_itself_and_leaves_nothing_out() -> No
     made = splits.split(rows, near, SIGNS, Plan(0.15, 0.15, 1.0, 0, kind="random"))
     assert (made["split"] == "left_out").sum() == 0
     assert made["split"].value_counts().to_dict() == {"train": 170, "val": 30, "test": 1}
-    assert splits.crossing_pairs(made["split"], near).sum() > 0
+    assert splits.like_later_split(rows.assign(split=made["split"]), near).sum() > 0
 
 
 def test_a_track_in_two_splits_is_refused() -> None:  # D9
@@ -220,3 +224,46 @@ def test_blocks_of_each_split_are_spread_over_the_whole_video() -> None:
         for _, video_of_class in rows[rows["split"] == name].groupby("label"):
             thirds = (video_of_class["frame"] - 1) // 1000
             assert set(thirds) >= {0, 1, 2}
+
+
+def test_copies_of_a_left_out_picture_do_not_straddle_either() -> None:
+    rows = video(3000)
+    made = split(rows, like=Kind("video", ()))
+    out, train, test = (rows.index[made == name][0] for name in ("left_out", "train", "test"))
+    rows.loc[[out, train, test], "pixels_sha256"] = "one picture"
+    near = pairs(*((min(out, other), max(out, other)) for other in (train, test)))
+    again = split(rows, near, like=Kind("video", ()))
+    assert again[[out, train, test]].tolist() == ["left_out", "left_out", "test"]
+
+
+def test_subset_leaves_groups_enough_for_val_and_for_a_test_that_is_drawn() -> None:
+    rows = video(600)
+    rows["split"] = split(rows, how=plan(subset=0.05), like=Kind("video", ()))
+    used = groups_of_class(rows[rows["split"] != "left_out"])
+    assert used == {"test": [2, 2], "train": [1, 1], "val": [2, 2]}
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"), [(5, (1, 2, 2)), (4, (1, 1, 2)), (3, (1, 1, 1)), (2, (1, 1, 0)), (1, (1, 0, 0))]
+)
+def test_few_groups_of_a_class_are_shared_out_and_one_stays_to_learn_from(
+    groups: int, expected: tuple[int, int, int]
+) -> None:
+    rows = manifest([20, groups])
+    rows = rows[rows["split"] == "train"].reset_index(drop=True)
+    rows["split"] = split(rows)
+    of_class = rows[rows["label"] == 1].groupby("split")["group"].nunique()
+    assert tuple(of_class.get(name, 0) for name in ("train", "val", "test")) == expected
+    assert splits.short_classes(rows) == {
+        name: [1] for name, count in zip(("train", "val", "test"), expected, strict=True) if not count
+    }
+
+
+def test_class_that_only_copies_test_images_is_refused() -> None:
+    rows = manifest([5, 2])
+    test = len(rows) - 1
+    near = pairs(*((row, test) for row in rows.index[(rows["label"] == 1) & (rows["split"] == "train")]))
+    with pytest.raises(WaymarkError) as refused:
+        splits.split(rows, near, SIGNS, plan())
+    reason = "near-duplicate of a later split's image"
+    assert str(refused.value) == f"class 1 has no image left to learn from (6 left out: {reason})"

@@ -133,11 +133,14 @@ def test_swapped_labels_of_two_classes_are_refused_by_name() -> None:  # D25
     with pytest.raises(WaymarkError) as refused:
         evaluate.refuse_swapped_labels(confusion, np.array(CLASSES))
     assert str(refused.value).startswith(
-        "stop is taken for yield in 19 of 20 images and yield for stop in 16 of 20: their labels stand swapped"
+        "stop is taken for yield in 19 of 20 images and yield for stop in 16 of 20: their labels are probably swapped"
     )
 
 
-@pytest.mark.parametrize("confusion", [[[5, 15, 0], [4, 16, 0], [0, 0, 0]], [[0, 9, 0], [20, 0, 0], [0, 0, 9]]])
+@pytest.mark.parametrize(
+    "confusion",
+    [[[5, 15, 0], [4, 16, 0], [0, 0, 0]], [[1, 9, 0], [2, 18, 0], [0, 0, 9]], [[4, 6, 0], [6, 4, 0], [0, 0, 1]]],
+)
 def test_classes_that_are_hard_to_tell_apart_or_have_few_images_are_not_called_swapped(
     confusion: list[list[int]],
 ) -> None:

@@ -38,10 +38,10 @@ class Plan:
 def split(manifest: pd.DataFrame, pairs: pd.DataFrame, dataset: Dataset, plan: Plan) -> pd.DataFrame:
     """The columns `split` (train, val, test or left_out), `reason` and `group` for the rows of `manifest`.
 
-    `manifest` has the columns archive, split, part, label, group and frame; `pairs` are its near-duplicates by row
-    number. Val, and a test where the archives have none, are drawn from the training groups of each class. `random`
-    takes every image for a group of its own and leaves nothing out: it shows what a careless split would report. A pure
-    function of its arguments.
+    `manifest` has the columns archive, split, part, label, group, frame and pixels_sha256; `pairs` are its
+    near-duplicates by row number. Val, and a test where the archives have none, are drawn from the training groups of
+    each class. `random` takes every image for a group of its own and leaves nothing out: it shows what a careless split
+    would report. A pure function of its arguments. Raises WaymarkError where a class is left without training images.
     """
     rows = manifest.reset_index(drop=True)
     rows["reason"] = ""
@@ -51,15 +51,15 @@ def split(manifest: pd.DataFrame, pairs: pd.DataFrame, dataset: Dataset, plan: P
     elif dataset.grouping != "frames":
         rows["group"] = _joined(rows, pairs)
     choose = _spread if plan.kind == "grouped" and dataset.grouping == "frames" else _shuffled
-    _draw_subset(rows, plan, choose)
-    if not own_test:
-        _draw(rows, "test", plan.test_fraction, [plan.seed, 1], choose)
-    if not (rows["split"] == "val").any():
-        _draw(rows, "val", plan.val_fraction, [plan.seed], choose)
+    missing = [name for name, there in (("test", own_test), ("val", (rows["split"] == "val").any())) if not there]
+    if plan.subset < 1:
+        _draw_subset(rows, plan, choose, at_least=len(missing) * MIN_GROUPS + 1)
+    for later, name in enumerate(missing, 1):
+        _draw(rows, name, plan, choose, spared=len(missing) - later + 1)
     if plan.kind == "grouped":
         if dataset.grouping == "frames":
             _leave_out(rows, _beside_later_split(rows), f"within {GAP} frames of a later split")
-        like = _like_later_split(rows, pairs)
+        like = like_later_split(rows, pairs)
         if dataset.grouping != "frames":  # the other pictures of the same thing go with it
             like |= (rows["group"].isin(rows["group"][like]) & (rows["split"] != "test")).to_numpy()
         _leave_out(rows, like, "near-duplicate of a later split's image")
@@ -74,18 +74,35 @@ def check(rows: pd.DataFrame, pairs: pd.DataFrame) -> None:
     straddling = used.groupby("group")["split"].nunique()
     if len(wrong := straddling[straddling > 1].index):
         raise WaymarkError(f"group {wrong[0]} has images in more than one split ({len(wrong)} such groups)")
-    if (crossing := crossing_pairs(rows["split"], pairs)).any():
-        first, second = pairs.loc[crossing, ["first", "second"]].iloc[0]
+    if (like := like_later_split(rows, pairs)).any():
+        row = int(like.argmax())
+        place = f"{rows['archive'][row]}: member {rows['member'][row]}" if "member" in rows else f"row {row}"
         raise WaymarkError(
-            f"{_place(rows, first)} in {rows['split'][first]} is a near-duplicate of {_place(rows, second)} in "
-            f"{rows['split'][second]} ({int(crossing.sum())} such pairs)"
+            f"{place} in {rows['split'][row]} is a near-duplicate of an image in a later split ({int(like.sum())} such)"
         )
 
 
-def crossing_pairs(splits: pd.Series, pairs: pd.DataFrame) -> NDArray[np.bool_]:
-    """Of each pair, whether its two images are used in different splits."""
-    first, second = splits.to_numpy()[pairs["first"]], splits.to_numpy()[pairs["second"]]
-    return np.asarray((first != second) & (first != LEFT_OUT) & (second != LEFT_OUT))
+def like_later_split(rows: pd.DataFrame, pairs: pd.DataFrame) -> NDArray[np.bool_]:
+    """Of each row, whether its picture or a near-duplicate of it is used in a split that judges the row's.
+
+    Copies of one picture count as that picture, whichever of them `pairs` names.
+    """
+    rank = rows["split"].map(RANK).to_numpy(np.float64, na_value=np.nan)  # NaN where left out: judged by none
+    original = _first_copies(rows)
+    of_picture = np.full(len(rows), -1.0)
+    np.maximum.at(of_picture, original, np.nan_to_num(rank, nan=-1.0))
+    first, second = original[pairs["first"].to_numpy(np.int64)], original[pairs["second"].to_numpy(np.int64)]
+    judged = of_picture.copy()
+    np.maximum.at(judged, first, of_picture[second])
+    np.maximum.at(judged, second, of_picture[first])
+    return np.asarray(judged[original] > rank)
+
+
+def _first_copies(rows: pd.DataFrame) -> NDArray[np.int64]:
+    """The first row with the same pixels as each row's; a row without a picture is its own."""
+    numbers = pd.Series(np.arange(len(rows)), rows.index)
+    first = numbers.groupby(rows["pixels_sha256"]).transform("first")
+    return first.fillna(numbers).to_numpy(np.int64)
 
 
 def _joined(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
@@ -111,30 +128,31 @@ def _shuffled(groups: list[str], count: int, chance: np.random.Generator) -> lis
 
 def _spread(groups: list[str], count: int, chance: np.random.Generator) -> list[str]:
     """Evenly over a video, from a random start: its scenes follow each other, and each split should see each."""
-    places = (chance.random() + np.arange(count)) * len(groups) / count
+    places = (chance.random() + np.arange(count)) * len(groups) / max(count, 1)
     return [groups[int(place)] for place in places]
 
 
-def _draw_subset(rows: pd.DataFrame, plan: Plan, choose: _Choose) -> None:
-    if plan.subset == 1:
-        return
-    kept = _chosen(rows, plan.subset, [plan.seed, 2], choose, at_least=MIN_GROUPS + 1)
+def _draw_subset(rows: pd.DataFrame, plan: Plan, choose: _Choose, at_least: int) -> None:
+    kept = _chosen(rows, plan.subset, [plan.seed, 2], choose, at_least, spared=0)
     _leave_out(rows, ((rows["split"] == "train") & ~rows["group"].isin(kept)).to_numpy(), "not in the subset")
 
 
-def _draw(rows: pd.DataFrame, name: str, fraction: float, seed: list[int], choose: _Choose) -> None:
-    """Move `fraction` of the training groups of each class to `name`: two at least, but never the last one."""
-    drawn = _chosen(rows, fraction, seed, choose, at_least=MIN_GROUPS)
+def _draw(rows: pd.DataFrame, name: str, plan: Plan, choose: _Choose, spared: int) -> None:
+    """Move a share of the training groups of each class to `name`: two at least, as long as `spared` remain."""
+    fraction, seed = (plan.test_fraction, [plan.seed, 1]) if name == "test" else (plan.val_fraction, [plan.seed])
+    drawn = _chosen(rows, fraction, seed, choose, MIN_GROUPS, spared)
     rows.loc[(rows["split"] == "train") & rows["group"].isin(drawn), "split"] = name
 
 
-def _chosen(rows: pd.DataFrame, fraction: float, seed: list[int], choose: _Choose, at_least: int) -> list[str]:
+def _chosen(
+    rows: pd.DataFrame, fraction: float, seed: list[int], choose: _Choose, at_least: int, spared: int
+) -> list[str]:
     train = rows[rows["split"] == "train"]
     label_of = train.groupby("group", sort=True)["label"].first()
     chosen: list[str] = []
     for label, of_class in label_of.groupby(label_of, sort=True):
         groups = list(of_class.index)
-        count = min(max(at_least, round(fraction * len(groups))), len(groups) - (at_least == MIN_GROUPS))
+        count = max(min(max(at_least, round(fraction * len(groups))), len(groups) - spared), 0)
         chosen += choose(groups, count, np.random.default_rng([*seed, int(label)]))
     return chosen
 
@@ -162,21 +180,18 @@ def _beside_later_split(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return beside
 
 
-def _like_later_split(rows: pd.DataFrame, pairs: pd.DataFrame) -> NDArray[np.bool_]:
-    """Images with a near-duplicate in a split that judges theirs."""
-    rank = rows["split"].map(RANK).to_numpy(np.float64)  # NaN where left out: never less, never more
-    first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
-    alike = np.zeros(len(rows), bool)
-    alike[first[rank[first] < rank[second]]] = True
-    alike[second[rank[second] < rank[first]]] = True
-    return alike
+def short_classes(rows: pd.DataFrame) -> dict[str, list[int]]:
+    """The classes of which each split holds no image, where there are such; `rows` has the columns split and label."""
+    labels = set(rows["label"])
+    held = {name: labels - set(rows.loc[rows["split"] == name, "label"]) for name in RANK}
+    return {name: sorted(map(int, absent)) for name, absent in held.items() if absent}
 
 
 def _check_each_is_there(rows: pd.DataFrame) -> None:
     for name in RANK:
         if not (rows["split"] == name).any():
             raise WaymarkError(f"no image is left for {name}; each class needs groups enough for train, val and test")
-
-
-def _place(rows: pd.DataFrame, row: int) -> str:
-    return f"{rows['archive'][row]}: member {rows['member'][row]}" if "member" in rows else f"row {row}"
+    for label in short_classes(rows).get("train", ()):
+        reasons = rows.loc[rows["label"] == label, "reason"]
+        because = f" ({(reasons != '').sum()} left out: {reasons[reasons != ''].iloc[0]})" if reasons.any() else ""
+        raise WaymarkError(f"class {label} has no image left to learn from{because}")

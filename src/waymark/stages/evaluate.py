@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from waymark import contract, params, paths
 from waymark.errors import WaymarkError, exit_with_sentence
@@ -20,8 +21,7 @@ from waymark.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
-MOSTLY = 0.5  # share of a class's test images
-ENOUGH = 10  # test images of a class; of fewer, a weak network takes most for another by chance
+CHANCE = 0.01  # how probable it may be, for each of two classes, that most of its images were taken for the other
 
 
 def run(params: Params) -> None:
@@ -61,12 +61,13 @@ def run(params: Params) -> None:
 
 
 def refuse_swapped_labels(confusion: NDArray[np.int64], names: NDArray[np.str_]) -> None:
-    """Raise WaymarkError where two classes are each mostly taken for the other.
+    """Raise WaymarkError where two classes are each mostly taken for the other, beyond chance.
 
-    A network that cannot tell two classes apart errs towards one of them; only swapped labels make it err both ways.
+    A network that cannot tell two classes apart guesses, or errs towards one of them; to err most of the time in both
+    directions takes labels that are swapped. Chance is a one-sided sign test for each class.
     """
     counts = confusion.sum(axis=1, keepdims=True)
-    taken = (confusion > MOSTLY * counts) & (counts >= ENOUGH)
+    taken = (binom.sf(confusion - 1, counts, 0.5) < CHANCE) & (counts > 0)
     both = np.triu(taken & taken.T, k=1)
     swapped = [
         f"{names[a]} is taken for {names[b]} in {confusion[a, b]} of {confusion[a].sum()} images and {names[b]} for "
@@ -75,8 +76,8 @@ def refuse_swapped_labels(confusion: NDArray[np.int64], names: NDArray[np.str_])
     ]
     if swapped:
         raise WaymarkError(
-            f"{'; '.join(swapped)}: their labels stand swapped in the training or in the test images; compare both in "
-            f"{paths.DATA_PAGE}"
+            f"{'; '.join(swapped)}: their labels are probably swapped in the training or in the test images; compare "
+            f"both in {paths.DATA_PAGE}"
         )
 
 
