@@ -34,7 +34,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
         np.save(paths.images(split), images[here].astype(np.uint8))
         rows[here].to_parquet(paths.rows(split), index=False)
     half = (0.5, 0.5, 0.5)
-    Contract("tiny", CLASSES, image_size=16, crop_margin=0.0, mean=half, std=half).write(paths.PREPARED_CONTRACT)
+    paths.SPLIT_REPORT.parent.mkdir()
+    paths.SPLIT_REPORT.write_text('{"split": "grouped"}')
+    Contract("rendered", CLASSES, image_size=16, crop_margin=0.0, mean=half, std=half).write(paths.PREPARED_CONTRACT)
     return params.load(ROOT / paths.PARAMS).model_copy(update=SMALL)
 
 
@@ -95,11 +97,17 @@ def test_output_that_is_a_file_is_refused_before_any_training(small: Params) -> 
 
 
 def test_random_split_is_refused(small: Params) -> None:
+    paths.SPLIT_REPORT.write_text('{"split": "random"}')
     sentence = (
-        "split: random takes every image for a group of its own, so networks would learn from copies of what they "
+        "data/prepared was split at random, every image for itself, so networks would learn from copies of what they "
         "judge; set split: grouped in params.yaml and run `dvc repro` first"
     )
-    refused(small.model_copy(update={"split": "random"}), 2, Path("out"), sentence)
+    refused(small, 2, Path("out"), sentence)
+
+
+def test_data_of_another_data_set_than_params_yaml_s_are_refused(small: Params) -> None:
+    other = small.model_copy(update={"dataset": "gtsrb"})
+    refused(other, 2, Path("out"), "data/prepared holds rendered, params.yaml says gtsrb; run `dvc repro` first")
 
 
 @pytest.mark.parametrize("missing", [paths.PREPARED_CONTRACT, paths.images("val"), paths.rows("train")])

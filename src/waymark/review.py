@@ -1,5 +1,6 @@
 """`waymark review`: which labels of train and val are probably wrong. The test split is not read."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -24,12 +25,18 @@ def run(params: Params, folds: int, output: Path) -> None:
     """Train once a fold, then write index.html and issues.csv into `output`; no label and no archive is changed."""
     if output.exists() and not output.is_dir():
         raise WaymarkError(f"--output: {output} is a file; give a folder, index.html and issues.csv come into it")
-    if params.split == "random":
-        raise WaymarkError(
-            "split: random takes every image for a group of its own, so networks would learn from copies of what they "
-            "judge; set split: grouped in params.yaml and run `dvc repro` first"
-        )
     prepared = contract.read(paths.PREPARED_CONTRACT)
+    if prepared.dataset != params.dataset:
+        raise WaymarkError(
+            f"{paths.PREPARED} holds {prepared.dataset}, params.yaml says {params.dataset}; run `dvc repro` first"
+        )
+    with reading(paths.SPLIT_REPORT):
+        prepared_split = json.loads(paths.SPLIT_REPORT.read_text(encoding="utf-8"))["split"]
+    if prepared_split == "random":
+        raise WaymarkError(
+            f"{paths.PREPARED} was split at random, every image for itself, so networks would learn from copies of what "
+            "they judge; set split: grouped in params.yaml and run `dvc repro` first"
+        )
     data = fold_wise.Selection([Images(paths.images(split), paths.rows(split)) for split in LABELLED])
     rows = pd.concat([_rows(split) for split in LABELLED], ignore_index=True)
     rows["fold"] = fold_wise.assign(data.labels, rows["group"].to_numpy(), folds, params.seed)
