@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from waymark import contract
-from waymark.contract import Contract, ImageError, decode
+from waymark.contract import FORMATS, Contract, ImageError, decode
 from waymark.errors import WaymarkError
 
 CONTRACT = Contract(
@@ -155,6 +156,47 @@ def test_a_truncated_image_is_refused(format: str, share: float) -> None:  # D1
 def test_zero_bytes_are_no_image() -> None:  # D2
     with pytest.raises(ImageError, match="zero bytes"):
         decode(b"")
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (b"\x01\x00\x00\x05", "required argument is not an integer"),  # struct.error
+        (b"\x01\x31\x00\x05", "'IFDRational' object has no attribute 'encode'"),  # AttributeError
+        (b"\x01\x1a\x00\x07", "bad operand type for abs(): 'bytes'"),  # TypeError
+    ],
+)
+def test_damaged_exif_is_refused(entry: bytes, reason: str) -> None:
+    """A fraction under another's tag, or of another type: Pillow writes EXIF anew in turning the picture."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x011A] = 72.0
+    data = encoded(Image.new("RGB", (8, 4)), "JPEG", exif=exif)
+    with pytest.raises(ImageError) as refused:
+        decode(data.replace(b"\x01\x1a\x00\x05", entry))
+    assert str(refused.value) == f"does not decode ({reason})"
+
+
+def test_tiff_whose_strips_begin_at_a_fraction_is_refused() -> None:
+    data = encoded(Image.new("RGB", (8, 4)), "TIFF")
+    short, fraction = struct.pack("<HH", 0x0111, 4), struct.pack("<HH", 0x0111, 5)
+    assert short in data
+    with pytest.raises(ImageError, match="'IFDRational' object cannot be interpreted as an integer"):
+        decode(data.replace(short, fraction))
+
+
+def test_formats_that_are_not_for_pictures_of_classes_are_not_opened() -> None:
+    """Pillow would start Ghostscript for EPS."""
+    whole = Image.new("RGB", (8, 8))
+    for data in (encoded(whole, "EPS"), encoded(whole, "PDF"), encoded(whole, "TGA"), b"8BPS\0\1" + bytes(200)):
+        with pytest.raises(ImageError) as refused:
+            decode(data)
+        assert str(refused.value) == "not an image of a known format (PNG, JPEG, PPM, BMP, WEBP, GIF, TIFF)"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_each_known_format_decodes(format: str) -> None:
+    assert decode(encoded(Image.new("RGB", (4, 2), (0, 0, 0)), format)).getpixel((3, 1)) == (0, 0, 0)
 
 
 HEADS = [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"P6 2 2 255\n", b"BM", b"GIF89a"]

@@ -6,6 +6,8 @@ functions, so training and serving cannot drift apart. NumPy and Pillow only: no
 
 import io
 import json
+import struct
+import zlib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from waymark.equalisation import clahe, histogram, on_luma
-from waymark.errors import WaymarkError
+from waymark.errors import WaymarkError, reason
 
 SCHEMA = 2
 Colour = Literal["rgb", "grey"]
@@ -23,6 +25,13 @@ Equalise = Literal["none", "histogram", "clahe"]
 EQUALISATIONS = {"histogram": histogram, "clahe": clahe}
 Box = tuple[int, int, int, int]
 Channels = tuple[float, float, float]
+# Named, since Pillow otherwise goes by the bytes alone and knows forty more: for EPS it starts Ghostscript.
+FORMATS = ("PNG", "JPEG", "PPM", "BMP", "WEBP", "GIF", "TIFF")
+# What Pillow's parsers raise on bytes that were damaged; TIFF's, which read EXIF too, check no value's type.
+DAMAGE = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
 class ImageError(WaymarkError):
@@ -117,13 +126,13 @@ def decode(data: bytes) -> Image.Image:
     if not data:
         raise ImageError("zero bytes")
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             opened.load()
             image = ImageOps.exif_transpose(opened)
     except UnidentifiedImageError:
-        raise ImageError("not an image of a known format") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ImageError(f"does not decode ({error})") from None
+        raise ImageError(f"not an image of a known format ({', '.join(FORMATS)})") from None
+    except DAMAGE as error:
+        raise ImageError(f"does not decode ({reason(error)})") from None
     if image.mode.startswith("I"):
         upper = np.asarray(image).astype(np.int64).clip(0, 65535) >> 8
         return Image.fromarray(upper.astype(np.uint8)).convert("RGB")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
-from waymark.contract import ImageError, decode
+from waymark.contract import DAMAGE, FORMATS, ImageError, decode
 from waymark.datasets.archives import ArchiveError
 from waymark.datasets.base import Dataset, Read, Record
 from waymark.errors import WaymarkError
@@ -198,11 +198,11 @@ def _facts(data: bytes) -> dict[str, Any]:
 def _header(data: bytes) -> dict[str, Any]:
     """What the file says of its picture before a pixel is decoded; nothing where `decode` will say why."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
             said = {"width": image.width, "height": image.height, "mode": image.mode}
             return said | {"orientation": orientation if 1 <= orientation <= 8 else 1}
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError):
+    except DAMAGE:
         return {}
 
 
