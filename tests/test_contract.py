@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import reprlib
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_a_written_contract_reads_back_equal(tmp_path: Path) -> None:
     assert contract.read(tmp_path / "contract.json") == CONTRACT
 
 
-@pytest.mark.parametrize("schema", [0, 1, 3, None, "2"])
+@pytest.mark.parametrize("schema", [0, 1, 3, None, "2", 2.0])
 def test_a_contract_of_another_schema_is_refused(tmp_path: Path, schema: object) -> None:  # M9
     path = tmp_path / "contract.json"
     CONTRACT.write(path)
@@ -109,7 +110,51 @@ def test_a_choice_that_this_version_does_not_know_is_refused(
     assert str(refused.value) == f"{path}: {sentence}; run `dvc repro` again"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"schema": 2}', '{"schema": 2, "colour": "grey"}'])
+HUGE = 10**400  # JSON's whole numbers have no end
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("dataset", 5, "dataset: 5 is not text"),
+        ("class_names", "abc", "class_names: 'abc' is not a list of names"),
+        ("class_names", 5, "class_names: 5 is not a list of names"),
+        ("class_names", [], "class_names: [] is not a list of names"),
+        ("class_names", ["a", 1], "class_names: ['a', 1] is not a list of names"),
+        ("image_size", "40", "image_size: '40' is not a whole number of at least 1"),
+        ("image_size", 40.0, "image_size: 40.0 is not a whole number of at least 1"),
+        ("image_size", True, "image_size: True is not a whole number of at least 1"),
+        ("image_size", 0, "image_size: 0 is not a whole number of at least 1"),
+        ("crop_margin", -0.1, "crop_margin: -0.1 is not a finite number of at least 0"),
+        ("crop_margin", None, "crop_margin: None is not a finite number of at least 0"),
+        ("mean", [1], "mean: [1] is not three numbers from 0 to 1"),
+        ("mean", 0.5, "mean: 0.5 is not three numbers from 0 to 1"),
+        ("mean", [0, 0, float("nan")], "mean: [0, 0, nan] is not three numbers from 0 to 1"),
+        ("mean", [0, 0, 128], "mean: [0, 0, 128] is not three numbers from 0 to 1"),
+        ("std", [0, 0, 0], "std: [0, 0, 0] is not three finite numbers above 0"),
+        ("std", [1, 1, 1e-50], "std: [1, 1, 1e-50] is not three finite numbers above 0"),
+        ("std", [1, 1, "1"], "std: [1, 1, '1'] is not three finite numbers above 0"),
+        ("std", [1, 1, float("inf")], "std: [1, 1, inf] is not three finite numbers above 0"),
+        ("temperature", 0, "temperature: 0 is not a finite number above 0"),
+        ("temperature", True, "temperature: True is not a finite number above 0"),
+        ("temperature", HUGE, f"temperature: {reprlib.repr(HUGE)} is not a finite number above 0"),
+        ("split_sha256", None, "split_sha256: None is not text"),
+        ("weights_sha256", 7, "weights_sha256: 7 is not text"),
+        ("onnx_sha256", [], "onnx_sha256: [] is not text"),
+    ],
+)
+def test_a_value_that_no_image_could_be_prepared_with_is_refused(
+    tmp_path: Path, key: str, value: object, sentence: str
+) -> None:
+    path = tmp_path / "contract.json"
+    CONTRACT.write(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(WaymarkError) as refused:
+        contract.read(path)
+    assert str(refused.value) == f"{path}: {sentence}; run `dvc repro` again"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, '{"schema": 2}', '{"schema": 2, "colour": "grey"}'])
 def test_a_damaged_contract_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "contract.json").write_text(content)
     with pytest.raises(WaymarkError, match=r"contract\.json"):

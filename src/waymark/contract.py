@@ -6,8 +6,10 @@ functions, so training and serving cannot drift apart. NumPy and Pillow only: no
 
 import io
 import json
+import reprlib
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -94,25 +96,55 @@ class Contract:
         path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)  # what `normalise` can hold
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: Any, lowest: float = _SMALLEST, highest: float = _LARGEST) -> bool:
+    return type(value) in (int, float) and lowest <= value <= highest
+
+
+def _three(value: Any, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(holds, value))
+
+
+_EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "dataset": (_text, "text"),
+    "class_names": (
+        lambda value: isinstance(value, list) and value != [] and all(map(_text, value)),
+        "a list of names",
+    ),
+    "image_size": (lambda value: type(value) is int and value >= 1, "a whole number of at least 1"),
+    "crop_margin": (lambda value: _number(value, 0), "a finite number of at least 0"),
+    "mean": (lambda value: _three(value, lambda each: _number(each, 0, 1)), "three numbers from 0 to 1"),
+    "std": (lambda value: _three(value, _number), "three finite numbers above 0"),
+    "colour": (lambda value: value in get_args(Colour), f"one of {', '.join(get_args(Colour))}"),
+    "equalise": (lambda value: value in get_args(Equalise), f"one of {', '.join(get_args(Equalise))}"),
+    "temperature": (_number, "a finite number above 0"),
+    **dict.fromkeys(("split_sha256", "weights_sha256", "onnx_sha256"), (_text, "text")),
+}
+
+
 def read(path: Path) -> Contract:
     """Read a contract that this version understands; WaymarkError where it is missing, damaged or of another schema."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise WaymarkError(f"{path}: cannot be read ({error.strerror}); `dvc repro` makes it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WaymarkError(f"{path}: not valid JSON ({error})") from None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        found = document.get("schema") if isinstance(document, dict) else None
+    found = document.get("schema") if isinstance(document, dict) else None
+    if type(found) is not int or found != SCHEMA:
         raise WaymarkError(f"{path}: contract schema {found!r}, this version reads {SCHEMA}; run `dvc repro` again")
     known = {field.name for field in fields(Contract)}
     if wrong := sorted(known ^ document.keys()):
         raise WaymarkError(f"{path}: missing or unknown keys: {', '.join(wrong)}")
-    for key, choices in (("colour", get_args(Colour)), ("equalise", get_args(Equalise))):
-        if document[key] not in choices:
-            raise WaymarkError(
-                f"{path}: {key}: {document[key]!r} is not one of {', '.join(choices)}; run `dvc repro` again"
-            )
+    for key, (holds, expected) in _EXPECTED.items():
+        if not holds(document[key]):
+            raise WaymarkError(f"{path}: {key}: {reprlib.repr(document[key])} is not {expected}; run `dvc repro` again")
     lists: dict[str, Any] = {key: tuple(document[key]) for key in ("class_names", "mean", "std")}
     return Contract(**document | lists)
 
