@@ -72,6 +72,73 @@ def test_folder_has_no_official_source(tmp_path: Path) -> None:
         load_with(tmp_path, dataset="folder")
 
 
+def refused(tmp_path: Path, **changed: object) -> str:
+    with pytest.raises(WaymarkError) as caught:
+        load_with(tmp_path, **changed)
+    return str(caught.value).removeprefix(f"{tmp_path / 'params.yaml'}: ")
+
+
+FOLDER = {"dataset": "folder", "source": "scans.zip"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [("(", "does not compile (missing ), unterminated subpattern at position 0)"), (r"p\d", "has no group")],
+)
+def test_group_pattern_that_gives_no_group_is_refused(tmp_path: Path, pattern: str, fault: str) -> None:
+    advice = r"expected a regular expression with one group, such as '(patient\d+)'"
+    assert refused(tmp_path, **FOLDER, group_pattern=pattern) == f"group_pattern: {pattern!r} {fault}; {advice}"
+
+
+@pytest.mark.parametrize(("dataset", "source"), [("rendered", "auto"), ("gtsrb", "auto"), ("asl", "asl.zip")])
+def test_group_pattern_is_for_class_folders_only(tmp_path: Path, dataset: str, source: str) -> None:
+    assert refused(tmp_path, dataset=dataset, source=source, group_pattern=r"(p\d+)") == (
+        rf"group_pattern: '(p\\d+)' does not go with dataset: {dataset}, whose groups are known; use ''"
+    )
+    assert load_with(tmp_path, **FOLDER, group_pattern=r"(p\d+)").group_pattern == r"(p\d+)"
+
+
+@pytest.mark.parametrize("dataset", ["gtsrb", "rendered", "folder"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        *["https://me:s3cret@example.org/a.zip", "https://s3cret@example.org/a.zip", "s3://me:s3cret@bucket/a.zip"],
+        *["kaggle://me:s3cret@owner/name", "s3://me:s3c/ret+s3cret@bucket/a.zip", "https://me:@example.org/a.zip"],
+        "https://bucket.s3.amazonaws.com/a.zip?X-Amz-Date=1&X-Amz-Signature=s3cret",
+        "https://bucket.s3.amazonaws.com/a.zip?x-amz-credential=s3cret",
+        "https://bucket.s3.amazonaws.com/a.zip?X-Amz-Security-Token=s3cret",
+        "https://bucket.s3.amazonaws.com/a.zip?AWSAccessKeyId=s3cret&Expires=1",
+        "https://storage.googleapis.com/a.zip?Signature=s3cret",
+        "https://me.blob.core.windows.net/a.zip?sv=2024&sig=s3cret",
+        *[f"https://example.org/a.zip?{name}=s3cret" for name in ("token", "access_token", "key", "api_key", "Key-Id")],
+        *[f"https://example.org/a.zip?download=1;{name}=s3cret" for name in ("auth", "password")],
+    ],
+)
+def test_source_that_holds_a_secret_is_refused_without_repeating_it(tmp_path: Path, dataset: str, source: str) -> None:
+    sentence = refused(tmp_path, dataset=dataset, source=source)
+    assert sentence == (
+        "source: the address holds a user, password, key or signature, which git would keep in params.yaml and "
+        "dvc.lock; take it out, and set the keys in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+        "KAGGLE_API_TOKEN), or download the archive and name its path"
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *[
+            "https://zenodo.org/records/1/files/a.zip?download=1",
+            "http://127.0.0.1:8080/a@b.zip",
+            "s3://bucket/a@b.zip",
+        ],
+        *["http://[::1]:8080/a.zip", "https://example.org/a.zip?keyword=cats&author=me&sigma=2", "kaggle://owner/name"],
+        *["/home/me:you@here/a.zip?key=1", "signs@home.zip", "https://example.org/tokens/a.zip", "http://["],
+    ],
+)
+def test_source_without_a_secret_passes(tmp_path: Path, source: str) -> None:
+    assert load_with(tmp_path, dataset="gtsrb", source=source).source == source
+
+
 @pytest.mark.parametrize("content", ["", "- a list", "lr: [", "\ud800".encode("utf-8", "surrogatepass")])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / "params.yaml"

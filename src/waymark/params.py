@@ -3,9 +3,11 @@
 The comments in params.yaml tell what each key does; here stands what it may be.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import parse_qsl
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +16,12 @@ from waymark import paths
 from waymark.errors import WaymarkError
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+_USER = re.compile(r"[^/?#]*@|[^/?#\[]*:(?!\d*(/|$)).*@")  # user@, or user:password@ though / stands in the password
+_SECRET = re.compile(  # names of a query's parameters: X-Amz-Signature, AWSAccessKeyId, Key-Pair-Id, sig, access_token
+    r"^sig$|signature|credential|token|secret|passw|(?<![a-z])(auth|(api|access|awsaccess)?key(id)?)(?![a-z])",
+    re.IGNORECASE,
+)
 
 
 class Params(BaseModel):
@@ -59,11 +67,43 @@ class Params(BaseModel):
 
     @model_validator(mode="after")
     def _source_goes_with_dataset(self) -> "Params":
+        if _holds_secret(self.source):
+            raise ValueError(
+                "source: the address holds a user, password, key or signature, which git would keep in params.yaml and"
+                " dvc.lock; take it out, and set the keys in the environment (AWS_ACCESS_KEY_ID and"
+                " AWS_SECRET_ACCESS_KEY, KAGGLE_API_TOKEN), or download the archive and name its path"
+            )
         if self.dataset == "rendered" and self.source != "auto":
             raise ValueError(f"source: {self.source!r} does not go with dataset: rendered, which is drawn; use auto")
         if self.dataset == "folder" and self.source == "auto":
             raise ValueError("source: 'auto' does not go with dataset: folder; name an archive or a folder of classes")
+        if self.dataset != "folder" and self.group_pattern:
+            raise ValueError(
+                f"group_pattern: {self.group_pattern!r} does not go with dataset: {self.dataset}, whose groups are"
+                " known; use ''"
+            )
+        if fault := _group_fault(self.group_pattern):
+            raise ValueError(
+                f"group_pattern: {self.group_pattern!r} {fault}; expected a regular expression with one group, such as"
+                r" '(patient\d+)'"
+            )
         return self
+
+
+def _holds_secret(source: str) -> bool:
+    """Whether who reads the address can open what it names: its user, or a query as S3, Google and Azure sign it."""
+    _, separator, address = source.partition("://")
+    if not separator:
+        return False
+    query = address.partition("?")[2].replace(";", "&")
+    return bool(_USER.match(address)) or any(_SECRET.search(name) for name, _ in parse_qsl(query))
+
+
+def _group_fault(pattern: str) -> str:
+    try:
+        return "" if not pattern or re.compile(pattern).groups else "has no group"
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"does not compile ({error})"
 
 
 def load(path: Path = paths.PARAMS) -> Params:
