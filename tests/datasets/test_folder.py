@@ -159,14 +159,19 @@ def test_odd_class_name_is_kept_as_it_is(tmp_path: Path, name: str) -> None:
     assert json.loads(json.dumps(asdict(records[0])))["member"] == f"{name}/1.png"
 
 
-def test_group_pattern_ties_images_of_one_class_together(tmp_path: Path) -> None:
+def test_group_pattern_ties_images_together_across_classes(tmp_path: Path) -> None:
     members = ["sick/p1_a.png", "sick/p1_b.png", "sick/p2_a.png", "well/p1_a.png", "well/x.png"]
     records = index(tmp_path, r"/(p\d+)_", scans=members)
     assert [(record.group, record.frame) for record in records] == [
-        *[("sick/p1", 0), ("sick/p1", 1), ("sick/p2", 0), ("well/p1", 0), ("scans.zip/well/x.png", 0)]
+        *[("p1", 0), ("p1", 1), ("p2", 0), ("p1", 2), ("scans.zip/well/x.png", 0)]
     ]
     assert [record.problem for record in records[:4]] == [""] * 4
     assert (records[4].label, records[4].problem) == (1, r"group_pattern /(p\d+)_ finds no group in the path")
+
+
+def test_group_in_two_splits_of_the_archive_is_one_group_whatever_the_class(tmp_path: Path) -> None:
+    records = index(tmp_path, r"/(p\d+)_", scans=["train/sick/p1_a.png", "train/well/p2_a.png", "test/well/p1_b.png"])
+    assert [(record.split, record.group) for record in records] == [("train", "p1"), ("train", "p2"), ("test", "p1")]
 
 
 def test_grouping_follows_the_pattern() -> None:

@@ -60,7 +60,7 @@ class ClassFolders:
             if pattern and not problem:
                 match = pattern.search(image.member)
                 if match and match[1]:
-                    group = f"{image.class_name}/{match[1]}"
+                    group = match[1]
                 else:
                     problem = f"group_pattern {shown(self.group_pattern)} finds no group in the path"
             label = None if image.problem else labels[image.class_name]
