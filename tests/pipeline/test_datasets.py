@@ -152,3 +152,28 @@ def test_swapped_labels_of_two_classes_stop_the_graph_at_evaluate(tmp_path: Path
     assert last.startswith("error: apple is taken for banana in ")
     assert "their labels are probably swapped in the training or in the test images" in last
     assert metrics(tmp_path / "work")["accuracy"] < 0.5
+
+
+def test_going_back_to_a_data_set_runs_no_stage(
+    tmp_path: Path, run: Callable[..., Any], copy_repository: Callable[[Path], None]
+) -> None:
+    repository, source = tmp_path / "repository", class_folders(tmp_path)
+    repository.mkdir()
+    copy_repository(repository)
+    for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "Start")):
+        run(repository, "git", *command)
+
+    def repro(**changed: object) -> tuple[int, dict[str, bytes]]:
+        params = PARAMS | SMALL | {"epochs": 1, "rendered_tracks": 4, "rendered_frames": 2} | changed
+        (repository / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        said = run(repository, "dvc", "repro", PYTHONPATH=str(repository / "src")).stdout
+        files = [path for room in ("data", "models", "reports") for path in (repository / room).rglob("*")]
+        outputs = {str(path): path.read_bytes() for path in files if path.is_file() and path.name != ".gitignore"}
+        return said.count("Running stage"), outputs
+
+    first, drawn = repro()
+    second, folder = repro(dataset="folder", source=str(source))
+    assert (first, second) == (6, 6)
+    assert drawn.keys() != folder.keys()
+    assert repro() == (0, drawn)
+    assert repro(dataset="folder", source=str(source)) == (0, folder)

@@ -29,8 +29,8 @@ def experiment(tmp_path: Path, run: Callable[..., Any], copy_repository: Callabl
     repository = tmp_path / "repository"
     repository.mkdir()
     copy_repository(repository)
-    for command in (("init",), ("add", "."), ("commit", "--message", "Start")):
-        run(repository, "git", command[0], "--quiet", *command[1:])
+    for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "Start")):
+        run(repository, "git", *command)
 
     def experiment(environment: dict[str, str] | None = None, **settings: str) -> dict[str, Any]:
         changes = [part for key, value in settings.items() for part in ("-S", f"{key}={value}")]
