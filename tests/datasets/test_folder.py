@@ -106,6 +106,53 @@ def test_what_is_no_image_is_left(tmp_path: Path) -> None:
     assert [record.member for record in index(tmp_path, pets=[*PETS, *others])] == PETS
 
 
+KNOWN = ".png, .jpg, .jpeg, .jfif, .ppm, .pgm, .pbm, .bmp, .webp, .gif, .tif, .tiff"
+
+
+@pytest.mark.parametrize("suffix", KNOWN.split(", "))
+def test_every_kind_that_decodes_is_an_image_in_either_case(tmp_path: Path, suffix: str) -> None:
+    records = index(tmp_path, pets=[f"cat/1{suffix}", f"dog/1{suffix.upper()}"])
+    assert [(record.label, record.problem) for record in records] == [(0, ""), (1, "")]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("1.heic", ".heic"), ("2.CR2", ".CR2"), ("3", "no suffix")])
+def test_image_of_an_unknown_kind_is_a_problem_and_its_folder_a_class(tmp_path: Path, name: str, kind: str) -> None:
+    records = index(tmp_path, pets=[*PETS, f"fish/{name}", "notes/a.txt", "tool.py", "cat/more/tool.py"])
+    assert [record.member for record in records] == [*PETS, f"fish/{name}"]
+    assert records[-1].label == 2
+    assert records[-1].problem == f"is no image of a known kind ({kind}); known are {KNOWN}"
+    assert FOLDER.class_names(tmp_path) == ("cat", "dog", "fish")
+
+
+def test_archive_of_unknown_kinds_only_is_named_image_by_image(tmp_path: Path) -> None:
+    records = index(tmp_path, pets=["train/cat/1.heic", "train/dog/1.heic"])
+    assert [(record.member, record.label) for record in records] == [("train/cat/1.heic", 0), ("train/dog/1.heic", 1)]
+    assert {record.problem for record in records} == {f"is no image of a known kind (.heic); known are {KNOWN}"}
+
+
+def test_unknown_kind_beside_the_splits_is_a_problem_without_a_class(tmp_path: Path) -> None:
+    record = index(tmp_path, pets=[*(f"train/{member}" for member in PETS), "extra/bird/1.heic"])[-1]
+    assert (record.label, record.problem) == (None, f"is no image of a known kind (.heic); known are {KNOWN}")
+    assert FOLDER.class_names(tmp_path) == ("cat", "dog")
+
+
+def test_empty_class_folder_is_a_problem_and_a_class(tmp_path: Path) -> None:
+    for layout in ("zip", "plain"):
+        (tmp_path / layout).mkdir()
+    members = ["train/", "train/cat/", "train/fish/", *(f"train/{member}" for member in PETS), "train/fish/.DS_Store"]
+    zipped(tmp_path / "zip/pets.zip", [*members, "empty/", ".git/x/", "train/cat/more/"])
+    for member in members:
+        path = tmp_path / "plain/pets" / member
+        path.mkdir(parents=True, exist_ok=True) if member.endswith("/") else path.write_bytes(IMAGE)
+        (tmp_path / "plain/pets/train/dog").mkdir(exist_ok=True)
+    for folder in (tmp_path / "zip", tmp_path / "plain"):
+        records = list(FOLDER.index(folder))
+        assert [record.label for record in records] == [0, 0, 1, 2]
+        assert (records[3].member, records[3].split) == ("train/fish/", "train")
+        assert records[3].problem == "is an empty folder; put images into it or remove it"
+        assert FOLDER.class_names(folder) == ("cat", "dog", "fish")
+
+
 @pytest.mark.parametrize("odd", ["1.png", "cat/more/1.png"])
 def test_image_in_no_class_folder_is_a_problem(tmp_path: Path, odd: str) -> None:
     problems = {record.member: (record.label, record.problem) for record in index(tmp_path, pets=[*PETS, odd])}
@@ -177,17 +224,6 @@ def test_group_in_two_splits_of_the_archive_is_one_group_whatever_the_class(tmp_
 def test_grouping_follows_the_pattern() -> None:
     assert (FOLDER.grouping, ClassFolders("folder", "(a)").grouping) == ("images", "tracks")
     assert (FOLDER.name, FOLDER.own_test, FOLDER.origins) == ("folder", True, ())
-
-
-@pytest.mark.parametrize(
-    ("pattern", "fault"),
-    [("(", "does not compile (missing ), unterminated subpattern at position 0)"), (r"p\d", "has no group")],
-)
-def test_pattern_that_gives_no_group_is_refused(tmp_path: Path, pattern: str, fault: str) -> None:
-    with pytest.raises(WaymarkError) as refused:
-        index(tmp_path, pattern, pets=PETS)
-    advice = r"expected a regular expression with one group, such as '(patient\d+)'"
-    assert str(refused.value) == f"group_pattern: {pattern} {fault}; {advice}"
 
 
 def test_group_that_matches_nothing_is_a_problem(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -46,11 +46,16 @@ class ArchiveError(WaymarkError):
 
 
 class Archive(ABC):
-    """A named collection of files; `members` maps each path inside it to its size in bytes, in archive order."""
+    """A named collection of files; `members` maps each path inside it to its size in bytes, in archive order.
+
+    `folders` are those that it lists by themselves, each with a `/` at its end: not every archive does.
+    """
 
     def __init__(self, path: Path, entries: Iterable[_Entry]) -> None:
         self.name = path.name
-        self.members: Mapping[str, int] = self._checked(entries)
+        listed = self._checked(entries)
+        self.members: Mapping[str, int] = {name: size for name, size in listed.items() if not name.endswith("/")}
+        self.folders: Sequence[str] = [name for name in listed if name.endswith("/")]
 
     def read(self, member: str) -> bytes:
         """The member's bytes, whole; ArchiveError where it is absent, cut short or fails its checksum."""
@@ -77,18 +82,18 @@ class Archive(ABC):
     def _read(self, member: str) -> bytes: ...
 
     def _checked(self, entries: Iterable[_Entry]) -> dict[str, int]:
-        members: dict[str, int] = {}
+        """The size of each entry by its name, a folder's with a `/` at its end."""
+        listed: dict[str, int] = {}
         for name, size, fault in entries:
             reason = fault or unsafe(name)
-            if not reason and name in members:
+            if not reason and name in listed and not name.endswith("/"):
                 reason = "stands in the archive twice; make the archive again with each name once"
             if not reason and size > MAX_MEMBER_BYTES:
                 reason = f"has {size:,} bytes; at most {MAX_MEMBER_BYTES:,} are accepted"
             if reason:
                 raise ArchiveError(self.name, name, reason)
-            if not name.endswith("/"):
-                members[name] = size
-        return members
+            listed[name] = size
+        return listed
 
 
 class _Zip(Archive):
