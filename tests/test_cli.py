@@ -37,9 +37,9 @@ def waymark(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     return ended.value.code
 
 
-def use_kaggle(workspace: Path) -> Params:
+def use_kaggle(workspace: Path, owner: str = "someone") -> Params:
     document = yaml.safe_load((workspace / "params.yaml").read_text())
-    document |= {"dataset": "gtsrb", "source": "kaggle://someone/hand-signs"}
+    document |= {"dataset": "gtsrb", "source": f"kaggle://{owner}/hand-signs"}
     (workspace / "params.yaml").write_text(yaml.safe_dump(document))
     return Params.model_validate(document)
 
@@ -58,6 +58,18 @@ def test_check_ends_with_10_until_what_is_published_is_held(
     assert waymark(monkeypatch, "collect", "--check") == 10
     assert capsys.readouterr().out == "hand-signs.zip: version 3 → 4\n"
     assert kaggle_server.asked.count("DownloadDataset") == 1
+
+
+def test_check_tells_data_sets_of_one_name_apart_by_their_owners(
+    kaggle_server: "Kaggle", workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kaggle_server.publish("someone/hand-signs", 3)
+    kaggle_server.publish("other/hand-signs", 3)
+    collect.run(use_kaggle(workspace))
+    use_kaggle(workspace, owner="other")
+    assert waymark(monkeypatch, "collect", "--check") == 10
+    expected = "hand-signs.zip: someone/hand-signs version 3 → other/hand-signs version 3\n"
+    assert capsys.readouterr().out == expected
 
 
 def test_check_that_cannot_look_ends_with_a_sentence(

@@ -59,11 +59,13 @@ def _held(dataset: str) -> dict[str, dict[str, Any]]:
 
 def _judge(origin: Origin, held: dict[str, Any] | None) -> tuple[bool, str]:
     if origin.url.startswith(kaggle.SCHEME):
-        version = kaggle.published(origin.url)
+        handle, version = str(kaggle.parse(origin.url)), kaggle.published(origin.url)
         if held is None:
             return False, f"nothing collected yet, version {version} is published"
-        if "version" not in held:
+        if "handle" not in held:
             return False, f"not from Kaggle → version {version}"
+        if held["handle"] != handle:
+            return False, f"{held['handle']} version {held['version']} → {handle} version {version}"
         if held["version"] != version:
             return False, f"version {held['version']} → {version}"
         return True, f"up to date (version {version})"

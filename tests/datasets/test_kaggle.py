@@ -52,7 +52,20 @@ def test_archive_arrives_untouched_with_its_sums_and_version(
     assert target.read_bytes() == content
     assert kaggle_server.asked == ["GetDataset", "DownloadDataset", "all"]
     assert names(shelf) == ["3.json", "3.zip"]
-    assert target.samefile(shelf / "3.zip")
+    assert names(target.parent) == ["hand-signs.zip"]
+
+
+def test_damage_to_the_collected_archive_leaves_the_kept_one_whole(
+    kaggle_server: "Kaggle", target: Path, partial: Path
+) -> None:
+    content = kaggle_server.publish(NAME, 3)
+    kaggle.fetch(ADDRESS, target, partial=partial)
+    with target.open("r+b") as file:
+        file.write(b"x")
+    kaggle_server.asked.clear()
+    kaggle.fetch(ADDRESS, target, partial=partial)
+    assert target.read_bytes() == content
+    assert kaggle_server.asked == ["GetDataset"]
 
 
 def test_version_that_is_held_is_not_fetched_again_though_raw_was_emptied(
@@ -292,12 +305,21 @@ def test_nothing_is_printed_though_a_newer_kagglehub_is_announced(
 
 @pytest.mark.parametrize(
     "address",
-    ["kaggle://", "kaggle://someone", f"{ADDRESS}/3", f"{ADDRESS}/versions/0", "kaggle://a/../b", "kaggle://a/b?c=d"],
+    ["kaggle://", "kaggle://someone", f"{ADDRESS}/3", f"{ADDRESS}/versions/0", "kaggle://a/../b"],
 )
 def test_address_that_names_no_data_set_is_refused(address: str) -> None:
     with pytest.raises(WaymarkError) as caught:
         kaggle.parse(address)
     assert str(caught.value) == f"{address}: expected kaggle://owner/name or kaggle://owner/name/versions/3"
+
+
+@pytest.mark.parametrize(
+    "address", ["kaggle://me:k/ey@a/b", "kaggle://a/b?token=key", "kaggle://a/b#key", "kaggle://ü/b"]
+)
+def test_address_that_may_hold_a_secret_is_refused_without_repeating_it(address: str) -> None:
+    with pytest.raises(WaymarkError) as caught:
+        kaggle.parse(address)
+    assert str(caught.value) == "source: expected kaggle://owner/name or kaggle://owner/name/versions/3"
 
 
 def test_damaged_credentials_are_said(no_kaggle: None, tmp_path: Path) -> None:

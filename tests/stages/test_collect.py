@@ -218,6 +218,7 @@ def test_kaggle_archive_is_recorded_with_its_version_and_no_time(kaggle_server: 
                 "bytes": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "md5": hashlib.md5(content).hexdigest(),
+                "handle": "someone/hand-signs",
                 "version": 3,
             }
         ],
@@ -233,7 +234,10 @@ def test_official_kaggle_data_sets_are_collected_one_by_one(
     monkeypatch.setitem(DATASETS, "gtsrb", dataclasses.replace(GTSRB, origins=(train, test)))
     collect.run(gtsrb("auto"))
     assert recorded()["source"] == "kaggle://another/test, kaggle://someone/train"
-    assert [(thing["name"], thing["version"]) for thing in recorded()["objects"]] == [("test.zip", 5), ("train.zip", 2)]
+    assert [(thing["name"], thing["handle"], thing["version"]) for thing in recorded()["objects"]] == [
+        ("test.zip", "another/test", 5),
+        ("train.zip", "someone/train", 2),
+    ]
 
 
 def test_kaggle_out_of_reach_says_how_to_go_on_by_hand(no_kaggle: None) -> None:

@@ -10,7 +10,6 @@ import base64
 import contextlib
 import json
 import logging
-import os
 import re
 import shutil
 import time
@@ -31,6 +30,7 @@ PAUSE = 0.3  # seconds before the second attempt; doubles with each
 
 PAGE = re.compile(r"https://(?:www\.)?kaggle\.com/datasets/(?P<handle>[\w-]+/[\w-]+)", re.ASCII)  # what a browser shows
 _ADDRESS = re.compile(SCHEME + r"(?P<owner>[\w-]+)/(?P<name>[\w-]+)(?:/versions/(?P<version>[1-9]\d*))?/?", re.ASCII)
+_HARMLESS = re.compile(SCHEME + r"[\w./-]*", re.ASCII)  # with @, ? and the like it may hold somebody's key
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,14 @@ class Handle:
     name: str
     version: int | None  # None: whichever is published
 
+    def __str__(self) -> str:
+        """What Kaggle itself calls a handle, which tells data sets of one name apart."""
+        return f"{self.owner}/{self.name}"
+
     @property
     def page(self) -> str:
         """Where a person sees the data set and downloads it by hand."""
-        return f"https://www.kaggle.com/datasets/{self.owner}/{self.name}"
+        return f"https://www.kaggle.com/datasets/{self}"
 
     @property
     def archive(self) -> str:
@@ -54,7 +58,8 @@ class Handle:
 def parse(address: str) -> Handle:
     found = _ADDRESS.fullmatch(address)
     if not found:
-        raise WaymarkError(f"{address}: expected kaggle://owner/name or kaggle://owner/name/versions/3")
+        named = address if _HARMLESS.fullmatch(address) else "source"
+        raise WaymarkError(f"{named}: expected kaggle://owner/name or kaggle://owner/name/versions/3")
     return Handle(found["owner"], found["name"], int(found["version"]) if found["version"] else None)
 
 
@@ -88,9 +93,9 @@ def fetch(address: str, target: Path, *, partial: Path) -> tuple[Fetched, int]:
 
     The last version fetched stays in `partial`/kaggle/<owner>/<name>, so that it is fetched again only when another
     one is meant: DVC empties data/raw before it runs a stage, and runs it when its code changes, too. That takes the
-    archive's size on the disk once more, and may be deleted at any time. Raises UnreachableError where nothing can be
-    had, WaymarkError where the download breaks off (the next call goes on from there) or the content is not what
-    Kaggle states.
+    archive's size on the disk once more, a copy and no link, so that damage to one is not damage to both; it may be
+    deleted at any time. Raises UnreachableError where nothing can be had, WaymarkError where the download breaks off
+    (the next call goes on from there) or the content is not what Kaggle states.
     """
     handle, version = parse(address), published(address)
     shelf = partial / "kaggle" / handle.owner / handle.name
@@ -103,10 +108,9 @@ def fetch(address: str, target: Path, *, partial: Path) -> tuple[Fetched, int]:
         logger.info("%s: version %s", handle.archive, " → ".join(map(str, [*before, version])))
         fetched = _download(address, version, kept)
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(kept, target)
-    except OSError:
-        shutil.copyfile(kept, target)
+    part = target.with_name(f".{target.name}.part")
+    shutil.copyfile(kept, part)
+    part.replace(target)
     for path in shelf.iterdir():
         if path.name not in (kept.name, _record(kept).name):
             path.unlink()

@@ -74,13 +74,13 @@ def origins(params: Params) -> list[Origin]:
 
 
 def _bring(wanted: Sequence[Origin], folder: Path) -> dict[str, dict[str, Any]]:
-    """Each origin in `folder`, by its name: bytes, sha256, md5 and, from Kaggle, version."""
+    """Each origin in `folder`, by its name: bytes, sha256, md5 and, from Kaggle, handle and version."""
     facts: dict[str, dict[str, Any]] = {}
     archives = []
     for origin in wanted:
         if origin.url.startswith(kaggle.SCHEME):
             fetched, version = kaggle.fetch(origin.url, folder / origin.name, partial=paths.PARTIAL)
-            facts[origin.name] = asdict(fetched) | {"version": version}
+            facts[origin.name] = asdict(fetched) | {"handle": str(kaggle.parse(origin.url)), "version": version}
         elif "://" not in origin.url and Path(origin.url).is_dir():
             packing.pack(Path(origin.url), folder / origin.name)
             facts[origin.name] = asdict(transfer.measure(folder / origin.name))
