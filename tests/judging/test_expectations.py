@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 from waymark.errors import WaymarkError
@@ -376,6 +377,11 @@ def test_sentence_names_five_and_counts_the_rest() -> None:
         ("exceptions: [{expectations: [a], groups: [b], because: c}]", "not a suite of expectations ('a')"),
         ("- list", "not a suite"),
         ("a: [", "not a suite"),
+        ("expectation: [{name: a}]", "not a suite of expectations (unknown keys: expectation; known are exceptions,"),
+        ("include: other.yaml\n1: a\nb: c", "not a suite of expectations (unknown keys: 1, b; known are"),
+        ("{}", "not a suite of expectations (it has no expectation)"),
+        ("expectations: []", "not a suite of expectations (it has no expectation)"),
+        ("include: suite.yaml", "suite.yaml: not a suite of expectations (it includes itself)"),
     ],
 )
 def test_suite_file_that_is_wrong_is_named(tmp_path: Path, text: str, reason: str) -> None:
@@ -398,3 +404,87 @@ def test_expectation_that_is_wrong_is_named(tmp_path: Path, kind: str, arguments
     tables = manifest_tables.tables(sound_manifest(), CLASSES)
     with pytest.raises(WaymarkError, match=f"expectation odd: {reason}"):
         expectations.check(tables, expectations.load(tmp_path / "suite.yaml"))
+
+
+def test_suites_that_include_each_other_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("include: b.yaml")
+    (tmp_path / "b.yaml").write_text("include: a.yaml")
+    with pytest.raises(WaymarkError) as refused:
+        expectations.load(tmp_path / "a.yaml")
+    assert str(refused.value) == f"{tmp_path / 'a.yaml'}: not a suite of expectations (it includes itself)"
+
+
+def entry(name: str = "odd", **changes: Any) -> dict[str, Any]:
+    """An expectation of the classes that is sound but for `changes`."""
+    sound = {"severity": "error", "table": "classes", "type": "ExpectColumnValuesToBeBetween", "offender": "o"}
+    return {"name": name, "guards": "g", "arguments": {"column": "share", "min_value": 1}} | sound | changes
+
+
+def test_second_reference_is_refused(tmp_path: Path) -> None:
+    """Both would be the column share, and the later one would judge both."""
+    reference = {"column": "train_images", "counts": "equal", "slack": 0}
+    suite = {"expectations": [entry("first", reference=reference), entry("second", reference=reference)]}
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite))
+    with pytest.raises(WaymarkError) as refused:
+        expectations.load(tmp_path / "suite.yaml")
+    assert str(refused.value) == (
+        f"{tmp_path / 'suite.yaml'}: not a suite of expectations"
+        " (first, second have a reference, but the table has one column share: keep one)"
+    )
+
+
+CLASS_FACTS = "class_name, label, share, train_images"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"offender": "{shre} of it"}, CLASS_FACTS),
+        ({"offender": "{share:d}"}, CLASS_FACTS),
+        ({"offender": "{share!r}"}, CLASS_FACTS),
+        ({"offender": "{{share}}"}, CLASS_FACTS),
+        ({"offender": "{} of it"}, CLASS_FACTS),
+        ({"offender": "{share"}, CLASS_FACTS),
+        ({"offender": "{label}", "table": "images"}, "archive, member, row, share"),
+        (
+            {"offender": "{label}", "type": "ExpectColumnKLDivergenceToBeLessThan"},
+            "expected_mean, observed_mean, observed_value, threshold",
+        ),
+        (
+            {"offender": "{share}", "arguments": {"column_A": "train_images", "column_B": "test_images"}},
+            "class_name, label, test_images, train_images",
+        ),
+        ({"offender": "{c}", "arguments": {"column_list": ["a", "b"]}}, "a, b, class_name, label, train_images"),
+    ],
+)
+def test_offender_that_could_not_be_told_is_refused_before_there_is_one(
+    tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump({"expectations": [entry(**changes)]}))
+    with pytest.raises(WaymarkError) as refused:
+        expectations.load(tmp_path / "suite.yaml")
+    assert str(refused.value) == (
+        f"{tmp_path / 'suite.yaml'}: not a suite of expectations"
+        f" (the offender of odd may tell {told}, not {changes['offender']})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "offender", "told"),
+    [
+        ("ExpectColumnValuesToBeBetween", {"column": "height", "max_value": 9}, "{height}", "30"),
+        (
+            "ExpectColumnPairValuesAToBeGreaterThanB",
+            {"column_A": "roi_x1", "column_B": "roi_x2"},
+            "{roi_x1} {roi_x2}",
+            "5 24",
+        ),
+        ("ExpectCompoundColumnsToBeUnique", {"column_list": ["mode", "width"]}, "{mode} {width}", "RGB 30"),
+    ],
+)
+def test_offender_tells_the_values_of_every_column_that_was_checked(
+    kind: str, arguments: dict[str, object], offender: str, told: str
+) -> None:
+    odd = entry(table="images", type=kind, arguments=arguments, offender=offender)
+    checked = expectations.check({"images": sound_manifest()}, (expectations.Expectation(**odd),))
+    assert checked.broken[0].offenders[0].endswith(f".png: {told}")

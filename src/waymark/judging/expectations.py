@@ -5,7 +5,8 @@ Great Expectations takes three seconds to import and reports home unless told no
 
 import logging
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +35,8 @@ _RESULT = {
 _REFERENCE = {"column", "counts", "slack"}
 # Great Expectations draws these with scripts, which Data Docs have none of; the summary above them names the verdict.
 _DRAWN_BY_SCRIPT = {"ExpectColumnKLDivergenceToBeLessThan"}
+_TOLD_OF_DISTRIBUTION = {"threshold", "observed_value", "observed_mean", "expected_mean"}
+_KEYS = {"include", "without", "expectations", "exceptions"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,17 @@ class Expectation:
             raise ValueError("severity is error or warning, table is images or classes")
         if self.reference is not None and (self.table != "classes" or self.reference.keys() != _REFERENCE):
             raise ValueError("reference is for the table classes and has the keys column, counts and slack")
+        told = self._told()
+        left = re.sub(r"\{(\w+)\}", lambda braces: "" if braces[1] in told else braces[0], self.offender)
+        if "{" in left or "}" in left:
+            raise ValueError(f"the offender of {self.name} may tell {_listed(told)}, not {self.offender}")
+
+    def _told(self) -> set[str]:
+        """What can stand in braces in `offender`: what names the row, and the columns that are checked."""
+        if self.type in _DRAWN_BY_SCRIPT:
+            return _TOLD_OF_DISTRIBUTION
+        checked = [self.arguments[key] for key in ("column", "column_A", "column_B") if key in self.arguments]
+        return {*_IDENTITY[self.table], *checked, *self.arguments.get("column_list", ())}
 
 
 @dataclass(frozen=True)
@@ -89,11 +103,18 @@ class Verdict:
         return tuple(outcome for outcome in self.outcomes if not outcome.success and not outcome.stops)
 
 
-def load(path: Path) -> tuple[Expectation, ...]:
-    """Read a suite file and what it includes; WaymarkError names the file and the entry at fault."""
+def load(path: Path, including: tuple[Path, ...] = ()) -> tuple[Expectation, ...]:
+    """Read a suite file and what it includes; WaymarkError names the file and the entry at fault.
+
+    `including` are the files on the way to this one.
+    """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        included = load(path.with_name(document["include"])) if "include" in document else ()
+        if unknown := document.keys() - _KEYS:
+            raise ValueError(f"unknown keys: {_listed(unknown)}; known are {_listed(_KEYS)}")
+        if path in including:
+            raise ValueError("it includes itself")
+        included = load(path.with_name(document["include"]), (*including, path)) if "include" in document else ()
         suite = {entry.name: entry for entry in included}
         for name in document.get("without", ()):
             del suite[name]
@@ -102,11 +123,24 @@ def load(path: Path) -> tuple[Expectation, ...]:
         for exception in document.get("exceptions", ()):
             changes = _changes(**exception)
             suite |= {name: replace(suite[name], **changes) for name in exception["expectations"]}
+        _require_sound(suite.values())
     except OSError as error:
         raise WaymarkError(f"{path}: cannot be read ({error.strerror}); each data set has its suite there") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WaymarkError(f"{path}: not a suite of expectations ({' '.join(str(error).split())})") from None
     return tuple(suite.values())
+
+
+def _require_sound(suite: Collection[Expectation]) -> None:
+    if not suite:
+        raise ValueError("it has no expectation")
+    references = [entry.name for entry in suite if entry.reference is not None]
+    if len(references) > 1:
+        raise ValueError(f"{', '.join(references)} have a reference, but the table has one column share: keep one")
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(sorted(map(str, names)))
 
 
 def _changes(
