@@ -1,6 +1,9 @@
 """The model card names what was confused, from the predictions alone."""
 
+from dataclasses import replace
+
 import pandas as pd
+import pytest
 
 from waymark.contract import Contract
 from waymark.judging.metrics import Metrics
@@ -21,3 +24,21 @@ def test_the_card_counts_what_was_taken_for_what() -> None:
 def test_a_model_without_mistakes_says_so() -> None:
     card = model_card(CONTRACT, RESULT, pd.DataFrame({"label": [0, 1], "predicted": [0, 1]}))
     assert "every test image is right" in card
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("a|b\n# x", r"a\|b # x"),
+        ("a\\|b", r"a\\\|b"),
+        ("`rm`\t *now*", r"\`rm\` \*now\*"),
+        ("<img src=x>", r"\<img src=x>"),
+        ("![x](y)", r"!\[x\](y)"),
+        ("&lt;", r"\&lt;"),
+        ("speed limit 20 (km/h)", "speed limit 20 (km/h)"),
+    ],
+)
+def test_a_class_of_any_name_stays_in_its_cell(name: str, cell: str) -> None:
+    rows = pd.DataFrame({"label": [0, 0, 1], "predicted": [0, 1, 1]})
+    card = model_card(replace(CONTRACT, class_names=(name, "Yield")), RESULT, rows)
+    assert f"\n| {cell} | Yield | 1 of 2 |\n" in card

@@ -1,5 +1,6 @@
 """The model card: what the model is, how good it is, where it errs."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -59,9 +60,12 @@ def _confusions(contract: Contract, rows: pd.DataFrame) -> list[str]:
     worst = [i for i in np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS] if wrong.flat[i]]
     if not worst:
         return ["Nothing: every test image is right."]
+    names = [_plain(name) for name in contract.class_names]
     cells = ((i // classes, i % classes) for i in worst)
-    table = [
-        f"| {contract.class_names[a]} | {contract.class_names[b]} | {wrong[a, b]} of {counts[a].sum()} |"
-        for a, b in cells
-    ]
+    table = [f"| {names[a]} | {names[b]} | {wrong[a, b]} of {counts[a].sum()} |" for a, b in cells]
     return ["| is | taken for | images |", "|---|---|---|", *table]
+
+
+def _plain(name: str) -> str:
+    """A class name of any folder, on one line, with what Markdown would take for its own escaped."""
+    return re.sub(r"[\\`*_\[\]<&|]", r"\\\g<0>", " ".join(name.split()))
