@@ -91,7 +91,7 @@ IN_CAT = f"images.zip: member {CAT}: "
             id="D8",
         ),
         pytest.param(
-            holding("val/cat/scene0_9.png", encoded(noise(99))), IN_CAT + "cat/scene0 is in train and val", id="D9"
+            holding("val/cat/scene0_9.png", encoded(noise(99))), IN_CAT + "scene0 is in train and val", id="D9"
         ),
         pytest.param(
             holding(CAT, lambda m: m["test/cat/scene3_1.png"]),
