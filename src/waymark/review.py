@@ -34,8 +34,8 @@ def run(params: Params, folds: int, output: Path) -> None:
         prepared_split = json.loads(paths.SPLIT_REPORT.read_text(encoding="utf-8"))["split"]
     if prepared_split == "random":
         raise WaymarkError(
-            f"{paths.PREPARED} was split at random, every image for itself, so networks would learn from copies of what "
-            "they judge; set split: grouped in params.yaml and run `dvc repro` first"
+            f"{paths.PREPARED} was split at random, every image for itself, so networks would learn from copies of "
+            "what they judge; set split: grouped in params.yaml and run `dvc repro` first"
         )
     data = fold_wise.Selection([Images(paths.images(split), paths.rows(split)) for split in LABELLED])
     rows = pd.concat([_rows(split) for split in LABELLED], ignore_index=True)

@@ -175,8 +175,8 @@ def _limits(judged: pd.DataFrame, class_names: Sequence[str]) -> str:
     limits = [
         "Hard images are flagged as well as wrong labels; and where most labels of a class are wrong, or two classes"
         " are swapped throughout, the network learns the error and flags nothing.",
-        "A copy of an image in another group, under the same wrong label, hides the error. Where groups are blocks of one"
-        " video, such as ASL's, the frames at a block's edge have neighbours in the blocks beside it.",
+        "A copy of an image in another group, under the same wrong label, hides the error. Where groups are blocks of"
+        " one video, such as ASL's, the frames at a block's edge have neighbours in the blocks beside it.",
         "The test split was not read: its labels are those that others compare with.",
     ]
     by_class = judged.groupby("label").agg(
