@@ -1,6 +1,7 @@
 """What the README tells people to type and to open exists."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ def test_each_make_target_is_one_of_the_makefile_s(command: str) -> None:
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if " -S " in command])
 def test_each_setting_is_one_of_params_yaml_and_valid(tmp_path: Path, command: str) -> None:
-    changed = dict(setting.split("=", 1) for setting in re.findall(r"-S (\S+)", command))
+    words = shlex.split(command)
+    changed = dict(words[place + 1].split("=", 1) for place, word in enumerate(words) if word == "-S")
     document = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     document |= {key: yaml.safe_load(value) for key, value in changed.items()}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
