@@ -46,7 +46,7 @@ def scene(label: int, number: int, light: Sequence[float]) -> NDArray[np.uint8]:
     """
     chance = np.random.default_rng([label, number])
     shapes = Image.fromarray(chance.integers(0, 256, (5, 5, 3), np.uint8)).resize((32, 32), Image.Resampling.BICUBIC)
-    hue = Image.new("HSV", (32, 32), (label * 85 % 256, 255, 200)).convert("RGB")
+    hue = Image.new("HSV", (32, 32), (label * 77 % 256, 255, 200)).convert("RGB")
     tinted = Image.blend(shapes, hue, 0.5)
     pixels, luma = np.asarray(tinted, np.float64), np.asarray(tinted.convert("L")).mean()
     wanted = light[number % len(light)]
@@ -122,7 +122,7 @@ def metrics(folder: Path) -> Any:
 
 @pytest.mark.parametrize(("dataset", "archives"), [("cifar10", cifar10_archive), ("folder", class_folders)])
 def test_data_set_runs_through_the_graph(tmp_path: Path, dataset: str, archives: Callable[[Path], Path]) -> None:
-    done = graph(tmp_path / "work", dataset, archives(tmp_path), epochs=12)
+    done = graph(tmp_path / "work", dataset, archives(tmp_path), epochs=40)
     assert done.returncode == 0, done.stderr
     judged = metrics(tmp_path / "work")
     assert judged["images"] == {"cifar10": 20, "folder": 60}[dataset]
