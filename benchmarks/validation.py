@@ -1,10 +1,10 @@
-"""Validation of 50,000 images: reading them into the manifest, checking it, and the memory that both take.
+"""Validation of 50,000 images: reading them into the manifest, comparing, checking, and the memory that each takes.
 
 python benchmarks/validation.py --images 50000
 
 The images are 32 px PNGs of noise in class folders in one zip, no two alike. Reading hashes, decodes and measures each
-in two worker processes. Checking is what `validate` does with the manifest: the tables, Great Expectations' import and
-its verdict. Each runs in a process of its own; peak memory is of that process and its workers together.
+in two worker processes. Comparing looks for near-duplicates, each image with each. Checking is what `validate` does
+with the manifest: the tables, Great Expectations' import and its verdict. Each runs in a process of its own; peak memory is of that process and its workers together.
 """
 
 import argparse
@@ -21,14 +21,14 @@ import stage_memory
 from PIL import Image
 
 from waymark import paths
-from waymark.datasets import manifest
+from waymark.datasets import manifest, near_duplicates
 from waymark.datasets.folder import FOLDER
 from waymark.judging import expectations, manifest_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES, SIDE = 10, 32
 WORKERS = 2
-GOALS = {"read": 60.0, "check": 10.0}  # seconds for 50,000 images
+GOALS = {"read": 60.0, "compare": 10.0, "check": 10.0}  # seconds for 50,000 images
 MEMORY_GOAL_MB = 1000
 SUITE = ROOT / paths.EXPECTATIONS / "folder.yaml"
 
@@ -52,6 +52,12 @@ def read() -> None:
     manifest.write(built, paths.MANIFEST)
 
 
+def compare() -> None:
+    """Find the near-duplicates among the images of the manifest; of noise there are none."""
+    if pairs := len(near_duplicates.find(manifest.read(paths.MANIFEST))):
+        raise SystemExit(f"{pairs} near-duplicates among images of noise")
+
+
 def check() -> None:
     """Hold the manifest of the working folder against its suite; the data are clean, so nothing may be broken."""
     images = manifest.read(paths.MANIFEST)
@@ -61,7 +67,7 @@ def check() -> None:
         raise SystemExit("; ".join(faults))
 
 
-STEPS = {"read": read, "check": check}
+STEPS = {"read": read, "compare": compare, "check": check}
 
 
 def measure(folder: Path, step: str) -> tuple[float, stage_memory.Memory]:

@@ -61,11 +61,15 @@ def test_shares_of_a_training_step_add_up(tmp_path: Path) -> None:
 def test_validation_is_measured_against_its_goals(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "validation.py"), "--images", "400"]
     printed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=300).stdout
-    measured = re.findall(r"^(read|check) +([\d.]+) (s|MB) +goal ([\d.,]+) \3 +ratio ([\d.]+)", printed, re.MULTILINE)
+    measured = re.findall(
+        r"^(read|compare|check) +([\d.]+) (s|MB) +goal ([\d.,]+) \3 +ratio ([\d.]+)", printed, re.MULTILINE
+    )
     assert [line[:1] + line[2:4] for line in measured] == [
         ("read", "s", "0.5"),
+        ("compare", "s", "0.1"),
         ("check", "s", "0.1"),
         ("read", "MB", "1,000"),
+        ("compare", "MB", "1,000"),
         ("check", "MB", "1,000"),
     ]
     assert all(float(ratio) > 0 for *_, ratio in measured)
