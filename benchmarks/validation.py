@@ -4,7 +4,8 @@ python benchmarks/validation.py --images 50000
 
 The images are 32 px PNGs of noise in class folders in one zip, no two alike. Reading hashes, decodes and measures each
 in two worker processes. Comparing looks for near-duplicates, each image with each. Checking is what `validate` does
-with the manifest: the tables, Great Expectations' import and its verdict. Each runs in a process of its own; peak memory is of that process and its workers together.
+with the manifest: the tables, Great Expectations' import and its verdict. Each runs in a process of its own; peak
+memory is of that process and its workers together.
 """
 
 import argparse
