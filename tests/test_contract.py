@@ -90,6 +90,19 @@ def test_a_contract_of_another_schema_is_refused(tmp_path: Path, schema: object)
         contract.read(path)
 
 
+def refusal(path: Path, key: str, value: object) -> str:
+    """What is said of a contract at `path` with another value, without the place and the remedy."""
+    CONTRACT.write(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(WaymarkError) as refused:
+        contract.read(path)
+    said = str(refused.value)
+    start, end = f"{path}: ", "; run `dvc repro` again"
+    assert said.startswith(start)
+    assert said.endswith(end)
+    return said[len(start) : -len(end)]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
@@ -102,12 +115,7 @@ def test_a_contract_of_another_schema_is_refused(tmp_path: Path, schema: object)
 def test_a_choice_that_this_version_does_not_know_is_refused(
     tmp_path: Path, key: str, value: object, sentence: str
 ) -> None:
-    path = tmp_path / "contract.json"
-    CONTRACT.write(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
-    with pytest.raises(WaymarkError) as refused:
-        contract.read(path)
-    assert str(refused.value) == f"{path}: {sentence}; run `dvc repro` again"
+    assert refusal(tmp_path / "contract.json", key, value) == sentence
 
 
 HUGE = 10**400  # JSON's whole numbers have no end
@@ -146,12 +154,7 @@ HUGE = 10**400  # JSON's whole numbers have no end
 def test_a_value_that_no_image_could_be_prepared_with_is_refused(
     tmp_path: Path, key: str, value: object, sentence: str
 ) -> None:
-    path = tmp_path / "contract.json"
-    CONTRACT.write(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
-    with pytest.raises(WaymarkError) as refused:
-        contract.read(path)
-    assert str(refused.value) == f"{path}: {sentence}; run `dvc repro` again"
+    assert refusal(tmp_path / "contract.json", key, value) == sentence
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, '{"schema": 2}', '{"schema": 2, "colour": "grey"}'])

@@ -147,3 +147,14 @@ def copy_repository(run: Run) -> Callable[[Path], None]:
                 shutil.copy(ROOT / name, target / name)
 
     return copy_repository
+
+
+@pytest.fixture
+def committed_copy(tmp_path: Path, run: Run, copy_repository: Callable[[Path], None]) -> Path:
+    """A repository of its own, with what copy_repository brings as its one commit."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    copy_repository(repository)
+    for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "Start")):
+        run(repository, "git", *command)
+    return repository

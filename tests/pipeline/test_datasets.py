@@ -154,14 +154,8 @@ def test_swapped_labels_of_two_classes_stop_the_graph_at_evaluate(tmp_path: Path
     assert metrics(tmp_path / "work")["accuracy"] < 0.5
 
 
-def test_going_back_to_a_data_set_runs_no_stage(
-    tmp_path: Path, run: Callable[..., Any], copy_repository: Callable[[Path], None]
-) -> None:
-    repository, source = tmp_path / "repository", class_folders(tmp_path)
-    repository.mkdir()
-    copy_repository(repository)
-    for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "Start")):
-        run(repository, "git", *command)
+def test_going_back_to_a_data_set_runs_no_stage(tmp_path: Path, run: Callable[..., Any], committed_copy: Path) -> None:
+    repository, source = committed_copy, class_folders(tmp_path)
 
     def repro(**changed: object) -> tuple[int, dict[str, bytes]]:
         params = PARAMS | SMALL | {"epochs": 1, "rendered_tracks": 4, "rendered_frames": 2} | changed

@@ -24,13 +24,9 @@ def cut(name: str) -> Path:
 
 
 @pytest.fixture
-def experiment(tmp_path: Path, run: Callable[..., Any], copy_repository: Callable[[Path], None]) -> Experiment:
+def experiment(run: Callable[..., Any], committed_copy: Path) -> Experiment:
     """`dvc exp run` with settings, in a repository of its own; what `reports/metrics.json` and `split.json` say."""
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    copy_repository(repository)
-    for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "Start")):
-        run(repository, "git", *command)
+    repository = committed_copy
 
     def experiment(environment: dict[str, str] | None = None, **settings: str) -> dict[str, Any]:
         changes = [part for key, value in settings.items() for part in ("-S", f"{key}={value}")]

@@ -3,8 +3,6 @@
 import re
 from typing import Any
 
-import aiohttp
-
 from waymark.datasets.addresses import FAULTS
 
 LIMIT = 64 * 2**10  # bytes of such a list; where every path answers with something, it is not that
@@ -36,9 +34,5 @@ def _lines(system: Any, address: str) -> list[str]:
         if size is None or size > LIMIT:
             return []
         return bytes(system.cat_file(address)).decode("utf-8", "replace").splitlines()
-    except (
-        *FAULTS,
-        ValueError,
-        aiohttp.ClientError,
-    ):  # most have none; a broken connection shows at the archive itself
+    except (*FAULTS, ValueError):  # most have none; a broken connection shows at the archive itself
         return []

@@ -9,11 +9,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from waymark.datasets.archives import Archive, ArchiveError, open_all, shown, unsafe
+from waymark.datasets.archives import Archive, ArchiveError, open_all, open_reader, shown, unsafe
 from waymark.datasets.base import Grouping, Origin, Read, Record, Split
 from waymark.datasets.traffic_sign_names import CLASS_NAMES
 from waymark.errors import WaymarkError
@@ -111,17 +111,9 @@ class TrafficSigns:
                     raise WaymarkError(f"{folder}: {places} are both there; keep one of them")
                 yield from _records(found[0], opened, len(CLASS_NAMES))
 
-    @contextmanager
-    def open(self, folder: Path) -> Iterator[Read]:
-        """A reader of image bytes; ArchiveError names archive and member where there is nothing sound to read."""
-        with open_all(folder) as opened:
-
-            def read(archive: str, member: str) -> bytes:
-                if archive not in opened:
-                    raise ArchiveError(archive, member, f"there is no such archive in {folder}")
-                return opened[archive].read(member)
-
-            yield read
+    def open(self, folder: Path) -> AbstractContextManager[Read]:
+        """See `Dataset.open`."""
+        return open_reader(folder)
 
 
 @dataclass(frozen=True)

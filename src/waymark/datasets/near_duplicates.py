@@ -29,19 +29,19 @@ def find(manifest: pd.DataFrame) -> pd.DataFrame:
     half a million. Rows without a picture have no pair.
     """
     known = np.flatnonzero(manifest["pixels_sha256"].notna())
-    rows = manifest.iloc[known]
-    original = ~rows["pixels_sha256"].duplicated().to_numpy()
-    first_of = dict(zip(rows["pixels_sha256"][original], known[original], strict=True))
-    exact = pd.DataFrame(
-        {
-            "first": rows["pixels_sha256"][~original].map(first_of).to_numpy(),
-            "second": known[~original],
-            "distance": 0,
-            "correlation": 1.0,
-        }
-    )
-    pairs = pd.concat([exact.astype(COLUMNS), *_near(rows[original], known[original])])
+    first = first_copies(manifest["pixels_sha256"])[known]
+    copies = first != known
+    exact = pd.DataFrame({"first": first[copies], "second": known[copies], "distance": 0, "correlation": 1.0})
+    originals = known[~copies]
+    pairs = pd.concat([exact.astype(COLUMNS), *_near(manifest.iloc[originals], originals)])
     return pairs.sort_values(["first", "second"], ignore_index=True)
+
+
+def first_copies(pixels: pd.Series) -> NDArray[np.int64]:
+    """Of each row the number of the first with the same pixels; a row without a picture is its own."""
+    numbers = pd.Series(np.arange(len(pixels)), pixels.index)
+    first = numbers.groupby(pixels).transform("first")
+    return first.fillna(numbers).to_numpy(np.int64)
 
 
 def _near(rows: pd.DataFrame, numbers: NDArray[np.int64]) -> Iterator[pd.DataFrame]:

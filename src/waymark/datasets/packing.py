@@ -27,12 +27,18 @@ def pack(folder: Path, target: Path) -> None:
     """
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(_files(folder), key=lambda path: path.relative_to(folder).as_posix()):
-            member = zipfile.ZipInfo(_name(path, folder), DATE)
-            member.create_system = 3  # Unix, on every system
-            member.external_attr = MODE << 16
+            member = entry(_name(path, folder))
             member.file_size = path.stat().st_size  # tells zipfile whether the entry needs 64 bits
-            with path.open("rb") as source, archive.open(member, "w") as entry:
-                shutil.copyfileobj(source, entry, 2**20)
+            with path.open("rb") as source, archive.open(member, "w") as written:
+                shutil.copyfileobj(source, written, 2**20)
+
+
+def entry(name: str) -> zipfile.ZipInfo:
+    """A stored member whose header tells nothing of the clock, the system or the zlib that wrote it."""
+    member = zipfile.ZipInfo(name, DATE)
+    member.create_system = 3  # Unix, on every system
+    member.external_attr = MODE << 16
+    return member
 
 
 def _visible(folder: Path) -> Iterator[Path]:

@@ -3,12 +3,11 @@
 from waymark.datasets.asl import ASL
 from waymark.datasets.base import Dataset
 from waymark.datasets.cifar10 import CIFAR10
-from waymark.datasets.folder import ClassFolders
+from waymark.datasets.folder import FOLDER, ClassFolders
 from waymark.datasets.gtsrb import GTSRB, TrafficSigns
 
 # Drawn in the organisers' layout, so that its reader is GTSRB's; the drawing itself concerns `collect` alone.
 RENDERED = TrafficSigns("rendered", origins=())
-FOLDER = ClassFolders("folder")
 
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (RENDERED, GTSRB, CIFAR10, ASL, FOLDER)}
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZipFile
 
 from tqdm import tqdm
 
 from waymark.datasets.drawing.camera import Frame, pyramid, track
 from waymark.datasets.drawing.catalogue import template
 from waymark.datasets.drawing.chance import Chance
+from waymark.datasets.packing import entry
 from waymark.datasets.traffic_sign_names import CLASS_NAMES
 from waymark.errors import WaymarkError
 
@@ -55,7 +56,7 @@ def render(folder: Path, *, tracks: int, frames: int, seed: int, workers: int = 
                 stack.enter_context(_archive(folder / name))
                 for name in (TRAINING_ARCHIVE, TEST_ARCHIVE, TEST_LABELS_ARCHIVE)
             )
-            _add(training, "GTSRB/Readme-Images.txt", _README)
+            training.writestr(entry("GTSRB/Readme-Images.txt"), _README)
             for label, (signs, test_signs) in enumerate(_drawn(draw, workers)):
                 _add_training_class(training, label, signs)
                 tests += (image for sign in test_signs for image in sign)
@@ -105,19 +106,19 @@ def _add_training_class(archive: ZipFile, label: int, signs: _Signs) -> None:
     for number, sign in enumerate(signs):
         for position, image in enumerate(sign):
             name = f"{number:05d}_{position:05d}.ppm"
-            _add(archive, f"{_TRAINING}/{label:05d}/{name}", image.ppm)
+            archive.writestr(entry(f"{_TRAINING}/{label:05d}/{name}"), image.ppm)
             rows.append(f"{name};{image.row};{label}")
-    _add(archive, f"{_TRAINING}/{label:05d}/GT-{label:05d}.csv", _lines(rows))
+    archive.writestr(entry(f"{_TRAINING}/{label:05d}/GT-{label:05d}.csv"), _lines(rows))
 
 
 def _add_test(archive: ZipFile, labels: ZipFile, images: list[_Image]) -> None:
-    _add(archive, "GTSRB/Readme-Images-Final-test.txt", _README)
+    archive.writestr(entry("GTSRB/Readme-Images-Final-test.txt"), _README)
     for number, image in enumerate(images):
-        _add(archive, f"{_TEST}/{number:05d}.ppm", image.ppm)
+        archive.writestr(entry(f"{_TEST}/{number:05d}.ppm"), image.ppm)
     rows = [f"{number:05d}.ppm;{image.row}" for number, image in enumerate(images)]
-    _add(archive, f"{_TEST}/GT-final_test.test.csv", _lines([_HEADER, *rows]))
+    archive.writestr(entry(f"{_TEST}/GT-final_test.test.csv"), _lines([_HEADER, *rows]))
     labelled = [f"{row};{image.label}" for row, image in zip(rows, images, strict=True)]
-    _add(labels, "GT-final_test.csv", _lines([f"{_HEADER};ClassId", *labelled]))
+    labels.writestr(entry("GT-final_test.csv"), _lines([f"{_HEADER};ClassId", *labelled]))
 
 
 def _lines(rows: list[str]) -> str:
@@ -134,12 +135,3 @@ def _archive(path: Path) -> Iterator[ZipFile]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _add(archive: ZipFile, name: str, content: bytes | str) -> None:
-    """Add a member whose bytes tell nothing of the clock, the system or the zlib that wrote it."""
-    member = ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    member.compress_type = ZIP_STORED
-    member.create_system = 3  # Unix, on Windows too
-    member.external_attr = 0o100644 << 16
-    archive.writestr(member, content)

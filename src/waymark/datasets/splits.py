@@ -88,7 +88,7 @@ def like_later_split(rows: pd.DataFrame, pairs: pd.DataFrame) -> NDArray[np.bool
     Copies of one picture count as that picture, whichever of them `pairs` names.
     """
     rank = rows["split"].map(RANK).to_numpy(np.float64, na_value=np.nan)  # NaN where left out: judged by none
-    original = _first_copies(rows)
+    original = near_duplicates.first_copies(rows["pixels_sha256"])
     of_picture = np.full(len(rows), -1.0)
     np.maximum.at(of_picture, original, np.nan_to_num(rank, nan=-1.0))
     first, second = original[pairs["first"].to_numpy(np.int64)], original[pairs["second"].to_numpy(np.int64)]
@@ -96,13 +96,6 @@ def like_later_split(rows: pd.DataFrame, pairs: pd.DataFrame) -> NDArray[np.bool
     np.maximum.at(judged, first, of_picture[second])
     np.maximum.at(judged, second, of_picture[first])
     return np.asarray(judged[original] > rank)
-
-
-def _first_copies(rows: pd.DataFrame) -> NDArray[np.int64]:
-    """The first row with the same pixels as each row's; a row without a picture is its own."""
-    numbers = pd.Series(np.arange(len(rows)), rows.index)
-    first = numbers.groupby(rows["pixels_sha256"]).transform("first")
-    return first.fillna(numbers).to_numpy(np.int64)
 
 
 def _joined(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:

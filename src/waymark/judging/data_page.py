@@ -13,12 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from waymark.datasets.base import Split
-from waymark.files import replacing
 from waymark.judging import charts, copies
 from waymark.judging.contact_sheet import data_uri, representatives
 from waymark.judging.copies import Cluster
 from waymark.judging.data_page_style import STYLE
-from waymark.judging.markup import figure, image, lines, noun, number, section, span, text
+from waymark.judging.markup import document, figure, image, lines, noun, number, section, span, text
 
 Picture = Callable[[int], NDArray[np.uint8]]  # row number -> the image as it is to be shown, (H, W, 3)
 Thumbnails = Mapping[int, str]  # row number -> data URI
@@ -61,29 +60,9 @@ def write(
         copies.exact_section(manifest, same, same_shown, thumbnails),
         copies.near_section(manifest, near, near_shown, thumbnails),
     ]
-    with replacing() as part:
-        part(path).write_text(_document(dataset_name, "\n".join(filter(None, sections))), encoding="utf-8")
-
-
-def _document(dataset_name: str, body: str) -> str:
-    name = html.escape(dataset_name)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{name}: the data</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<header><h1>The data of <em>{name}</em></h1></header>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
+    name, main = html.escape(dataset_name), "\n".join(filter(None, sections))
+    body = f"<header><h1>The data of <em>{name}</em></h1></header>\n<main>\n{main}\n</main>"
+    path.write_text(document(f"{name}: the data", STYLE, body), encoding="utf-8")
 
 
 def _overview(manifest: pd.DataFrame, classes: int, same: Sequence[Cluster], near: Sequence[Cluster]) -> str:

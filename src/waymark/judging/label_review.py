@@ -21,6 +21,7 @@ from PIL import Image
 
 from waymark.contract import Contract
 from waymark.errors import WaymarkError
+from waymark.judging.markup import document
 
 SHOWN_ISSUES = 200  # on the page; with 8 pictures each it stays under 10 MB
 SHOWN_IMAGES = 6  # of an issue, beside a typical one of either class: one row on a screen
@@ -126,17 +127,7 @@ def page(judged: pd.DataFrame, issues: Sequence[Issue], contract: Contract, pict
         for number, issue in enumerate(issues[:SHOWN_ISSUES], start=1)
     )
     title = f"{html.escape(contract.dataset)}: labels to look at"
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<main>
+    body = f"""<main>
 <h1>{title}</h1>
 {_summary(judged, issues)}
 <h2>How to correct a label</h2>
@@ -148,10 +139,8 @@ the metrics can be compared. issues.csv lists every flagged image.</p>
 {_limits(judged, contract.class_names)}
 <h2>Most probable errors first</h2>
 {shown or "<p>No image was flagged.</p>"}
-</main>
-</body>
-</html>
-"""
+</main>"""
+    return document(title, _STYLE, body)
 
 
 def _summary(judged: pd.DataFrame, issues: Sequence[Issue]) -> str:

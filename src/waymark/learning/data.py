@@ -32,8 +32,12 @@ class Images(Dataset[Batch]):
         return len(self.labels)
 
     def __getitem__(self, indices: NDArray[np.int64]) -> Batch:
-        images, labels, draws = self.images[indices], self.labels[indices], self.draws[indices]
+        images, labels, draws = self.pictures(indices), self.labels[indices], self.draws[indices]
         return torch.from_numpy(images), torch.from_numpy(labels), torch.from_numpy(draws)
+
+    def pictures(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(N, S, S, 3), in the order of `indices`."""
+        return self.images[indices]
 
 
 class Batches(Sampler[NDArray[np.int64]]):

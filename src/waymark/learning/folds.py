@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
 
 from waymark.contract import Contract
 from waymark.errors import WaymarkError
-from waymark.learning import training
-from waymark.learning.data import Batch, Batches, Images
+from waymark.learning import onnx_export, training
+from waymark.learning.data import Batches, Images
 from waymark.params import Params
 
 BATCH = 256  # images at a time when the network only answers
@@ -38,12 +37,7 @@ class Selection(Images):
     def where(self, mask: NDArray[np.bool_]) -> "Selection":
         return Selection(self.splits, self.rows[mask])
 
-    def __getitem__(self, indices: NDArray[np.int64]) -> Batch:
-        images, labels, draws = self.pictures(indices), self.labels[indices], self.draws[indices]
-        return torch.from_numpy(images), torch.from_numpy(labels), torch.from_numpy(draws)
-
     def pictures(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(N, S, S, 3), in the order of `indices`."""
         rows = self.rows[indices]
         gathered = np.empty((len(rows), *self.splits[0].images.shape[1:]), np.uint8)
         start = 0
@@ -95,8 +89,7 @@ def out_of_fold(
     return probabilities
 
 
-@torch.inference_mode()
 def predict(model: nn.Module, contract: Contract, data: Selection) -> NDArray[np.float64]:
-    model.eval()
-    batches = (contract.normalise(data.pictures(indices)) for indices in Batches(len(data), BATCH, None))
-    return contract.probabilities(np.concatenate([model(torch.from_numpy(batch)).numpy() for batch in batches]))
+    batches = Batches(len(data), BATCH, None)
+    answers = [onnx_export.logits(model, data.pictures(indices), contract) for indices in batches]
+    return contract.probabilities(np.concatenate(answers))

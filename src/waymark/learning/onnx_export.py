@@ -40,7 +40,7 @@ def export(model: nn.Module, image_size: int, path: Path) -> None:
 
 @torch.inference_mode()
 def logits(model: nn.Module, images: NDArray[np.uint8], contract: Contract) -> NDArray[np.float32]:
-    """Torch's own answer to (N, S, S, 3) uint8 images, to hold the ONNX file's against."""
+    """Torch's own answer to (N, S, S, 3) uint8 images: what the ONNX file's is held against."""
     model.eval()
     batches = (images[i : i + PARITY_BATCH] for i in range(0, len(images), PARITY_BATCH))
     return np.concatenate([model(torch.from_numpy(contract.normalise(batch))).numpy() for batch in batches])

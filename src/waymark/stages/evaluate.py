@@ -36,7 +36,6 @@ def run(params: Params) -> None:
     # The first part is the data set's own test; the others, such as another signer's hands, stand beside it.
     part_of = rows["part"].to_numpy()
     own = part_of == part_of[0]
-    result = metrics.compute(probabilities[own], labels[own])
     parts = {
         str(name): metrics.compute(probabilities[part_of == name], labels[part_of == name]).rounded()
         for name in pd.unique(part_of)
@@ -46,7 +45,7 @@ def run(params: Params) -> None:
     rows["confidence"] = probabilities.max(axis=1).round(6)
     rows["probability_of_label"] = probabilities[np.arange(len(labels)), labels].round(6)
 
-    document: dict[str, Any] = dict(result.rounded())
+    document: dict[str, Any] = dict(parts[part_of[0]])
     if len(parts) > 1:
         document |= parts
     document["split_sha256"] = completed.split_sha256

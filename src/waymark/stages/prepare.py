@@ -39,11 +39,12 @@ def run(params: Params) -> None:
         pairs = pd.read_parquet(paths.NEAR_DUPLICATES)
     plan = splits.Plan(params.val_fraction, params.test_fraction, params.subset, params.seed, params.split)
     other = replace(plan, kind="random" if plan.kind == "grouped" else "grouped")
+    thumbnails = near_duplicates.samples(manifest["thumbnail"])
     chosen = splits.split(manifest, pairs, dataset, plan)
-    report = {plan.kind: describe(manifest, pairs, chosen, plan.seed)}
+    report = {plan.kind: describe(manifest, pairs, chosen, thumbnails, plan.seed)}
     try:
         compared = splits.split(manifest, pairs, dataset, other)
-        report[other.kind] = describe(manifest, pairs, compared, plan.seed)
+        report[other.kind] = describe(manifest, pairs, compared, thumbnails, plan.seed)
     except WaymarkError as error:  # what was not asked for must not stop what was
         log.warning("no %s split to compare with: %s", other.kind, error)
     manifest[["split", "reason", "group"]] = chosen
@@ -85,10 +86,12 @@ def write_split(manifest: pd.DataFrame, path: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def describe(manifest: pd.DataFrame, pairs: pd.DataFrame, split: pd.DataFrame, seed: int) -> dict[str, Any]:
+def describe(
+    manifest: pd.DataFrame, pairs: pd.DataFrame, split: pd.DataFrame, thumbnails: NDArray[np.uint8], seed: int
+) -> dict[str, Any]:
     """What a split holds, what crosses it, and how far mere memory comes on its val images."""
     rows = manifest.assign(split=split["split"])
-    thumbnails, labels = near_duplicates.samples(manifest["thumbnail"]), manifest["label"].to_numpy(np.int64)
+    labels = manifest["label"].to_numpy(np.int64)
     return {
         "images": {name: int((split["split"] == name).sum()) for name in (*splits.RANK, splits.LEFT_OUT)},
         "near_duplicates": len(pairs),
