@@ -4,11 +4,13 @@ requirements.lock             all but torch's CUDA libraries; torch with the has
 requirements/build.lock       pip and setuptools: installed first, so that building a source package fetches nothing
 requirements/torch-cpu.lock   the CPU build of torch, taken where the package index offers it
 requirements/torch-cuda.lock  torch's CUDA libraries, taken with the ordinary Linux build
+requirements/serving.lock     what the service's image holds, a part of the first
 """
 
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +33,7 @@ def write(name: str, requirements: list[str]) -> None:
 
 
 def main() -> None:
-    everything = resolve("--extra", "dev", "pyproject.toml")
+    everything = resolve("--extra", "dev", "--extra", "serving", "pyproject.toml")
     cuda = [r for r in everything if r.startswith(CUDA)]
     rest = [r for r in everything if r not in cuda]
     torch = next(r for r in rest if r.startswith("torch=="))
@@ -42,6 +44,8 @@ def main() -> None:
     write("requirements/build.lock", resolve("-", stdin=f"pip\n{setuptools}\nwheel\n"))
     write("requirements/torch-cpu.lock", [f"{version}+cpu \\\n    --hash=sha256:{TORCH_CPU}"])
     write("requirements/torch-cuda.lock", cuda)
+    serving = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["serving"]
+    write("requirements/serving.lock", resolve("--constraint", "requirements.lock", "-", stdin="\n".join(serving)))
 
 
 if __name__ == "__main__":
