@@ -81,12 +81,18 @@ def test_a_written_contract_reads_back_equal(tmp_path: Path) -> None:
     assert contract.read(tmp_path / "contract.json") == CONTRACT
 
 
-@pytest.mark.parametrize("schema", [0, 1, 3, None, "2", 2.0])
+def test_a_completed_contract_reads_back_with_its_threshold_to_the_last_bit(tmp_path: Path) -> None:
+    completed = CONTRACT.completed(temperature=0.7, weights_sha256="a", onnx_sha256="b", threshold=0.1 + 0.2)
+    completed.write(tmp_path / "contract.json")
+    assert contract.read(tmp_path / "contract.json").threshold == 0.30000000000000004
+
+
+@pytest.mark.parametrize("schema", [0, 2, 4, None, "3", 3.0])
 def test_a_contract_of_another_schema_is_refused(tmp_path: Path, schema: object) -> None:  # M9
     path = tmp_path / "contract.json"
     CONTRACT.write(path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": schema}))
-    with pytest.raises(WaymarkError, match=r"contract schema .* this version reads 2"):
+    with pytest.raises(WaymarkError, match=r"contract schema .* this version reads 3"):
         contract.read(path)
 
 
@@ -146,6 +152,11 @@ HUGE = 10**400  # JSON's whole numbers have no end
         ("temperature", 0, "temperature: 0 is not a finite number above 0"),
         ("temperature", True, "temperature: True is not a finite number above 0"),
         ("temperature", HUGE, f"temperature: {reprlib.repr(HUGE)} is not a finite number above 0"),
+        ("threshold", -0.01, "threshold: -0.01 is not a number from 0 to 1"),
+        ("threshold", 1.01, "threshold: 1.01 is not a number from 0 to 1"),
+        ("threshold", float("nan"), "threshold: nan is not a number from 0 to 1"),
+        ("threshold", False, "threshold: False is not a number from 0 to 1"),
+        ("threshold", None, "threshold: None is not a number from 0 to 1"),
         ("split_sha256", None, "split_sha256: None is not text"),
         ("weights_sha256", 7, "weights_sha256: 7 is not text"),
         ("onnx_sha256", [], "onnx_sha256: [] is not text"),
@@ -157,7 +168,7 @@ def test_a_value_that_no_image_could_be_prepared_with_is_refused(
     assert refusal(tmp_path / "contract.json", key, value) == sentence
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, '{"schema": 2}', '{"schema": 2, "colour": "grey"}'])
+@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, '{"schema": 3}', '{"schema": 3, "colour": "grey"}'])
 def test_a_damaged_contract_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "contract.json").write_text(content)
     with pytest.raises(WaymarkError, match=r"contract\.json"):

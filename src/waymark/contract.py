@@ -21,7 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from waymark.equalisation import clahe, histogram, on_luma
 from waymark.errors import WaymarkError, reason
 
-SCHEMA = 2
+SCHEMA = 3
 Colour = Literal["rgb", "grey"]
 Equalise = Literal["none", "histogram", "clahe"]
 EQUALISATIONS = {"histogram": histogram, "clahe": clahe}
@@ -52,6 +52,7 @@ class Contract:
     equalise: Equalise = "none"  # of the luma; colours keep their hue
     split_sha256: str = ""  # of data/prepared/split.csv
     temperature: float = 1.0  # logits are divided by it before the softmax; fitted on val by `export`
+    threshold: float = 0.0  # an answer whose probability is below it is "not sure"; fitted on val by `export`
     weights_sha256: str = ""  # of models/model.safetensors
     onnx_sha256: str = ""  # of models/model.onnx
     schema: int = SCHEMA
@@ -89,8 +90,11 @@ class Contract:
     def with_statistics(self, mean: Channels, std: Channels) -> "Contract":
         return replace(self, mean=mean, std=std)
 
-    def completed(self, *, temperature: float, weights_sha256: str, onnx_sha256: str) -> "Contract":
-        return replace(self, temperature=temperature, weights_sha256=weights_sha256, onnx_sha256=onnx_sha256)
+    def completed(
+        self, *, temperature: float, weights_sha256: str, onnx_sha256: str, threshold: float = 0.0
+    ) -> "Contract":
+        fitted = replace(self, temperature=temperature, threshold=threshold)
+        return replace(fitted, weights_sha256=weights_sha256, onnx_sha256=onnx_sha256)
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -124,6 +128,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "colour": (lambda value: value in get_args(Colour), f"one of {', '.join(get_args(Colour))}"),
     "equalise": (lambda value: value in get_args(Equalise), f"one of {', '.join(get_args(Equalise))}"),
     "temperature": (_number, "a finite number above 0"),
+    "threshold": (lambda value: _number(value, 0, 1), "a number from 0 to 1"),
     **dict.fromkeys(("split_sha256", "weights_sha256", "onnx_sha256"), (_text, "text")),
 }
 

@@ -21,6 +21,7 @@ PREPARED = Path("data/prepared")
 SPLIT = PREPARED / "split.csv"
 SPLIT_REPORT = Path("reports/split.json")
 PREPARED_CONTRACT = PREPARED / "contract.json"
+CLASS_PICTURES = PREPARED / "class_pictures.png"  # one square a class, below each other, in the order of labels
 
 # train
 WEIGHTS = Path("models/model.safetensors")
