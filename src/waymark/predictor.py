@@ -20,7 +20,8 @@ class Predictor:
     Raises WaymarkError where the ONNX file is missing or is not the one that the contract was written for.
     """
 
-    def __init__(self, onnx: Path, contract: Contract, threads: int) -> None:
+    def __init__(self, onnx: Path, contract: Contract, threads: int, *, spinning: bool = True) -> None:
+        """`spinning` lets idle threads wait busily: quicker for one long run, but it starves whatever runs beside it."""
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime  # after the switch above, which it reads when it is imported
 
@@ -35,6 +36,7 @@ class Predictor:
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
         self.contract = contract
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         side, classes = self.session.get_inputs()[0].shape[-1], self.session.get_outputs()[0].shape[-1]

@@ -1,0 +1,48 @@
+"""Where the model looked: how much the probability of a class falls when a part of the image is covered.
+
+Occlusion sensitivity (Zeiler and Fergus 2014, arXiv:1311.2901) needs answers only, so it explains the very ONNX file
+that is served.
+"""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+POSITIONS = 12  # of the cover, along each side
+COVER = 0.25  # its side, as a share of the image's
+SHOWN_SIZE = 320  # px
+COLOUR = np.array((255, 40, 0), np.float64)
+
+
+def covered(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`image` (S, S, 3) once for each position of the cover: (POSITIONS², S, S, 3), row by row.
+
+    The cover has the image's mean colour, which says less than black or grey.
+    """
+    size = len(image)
+    side = max(round(size * COVER), 1)
+    starts = np.linspace(0, size - side, POSITIONS).round().astype(int)
+    copies = np.repeat(image[None], POSITIONS**2, axis=0)
+    mean = image.mean(axis=(0, 1)).round().astype(np.uint8)
+    for number, copy in enumerate(copies):
+        row, column = starts[number // POSITIONS], starts[number % POSITIONS]
+        copy[row : row + side, column : column + side] = mean
+    return copies
+
+
+def heat_map(image: NDArray[np.uint8], plain: float, under_cover: NDArray[np.float64]) -> bytes:
+    """A PNG of `image` with red where covering costs the class its probability.
+
+    `plain` is the probability of the class with nothing covered, `under_cover` (POSITIONS²,) that at each position.
+    """
+    loss = (plain - under_cover).clip(0).reshape(POSITIONS, POSITIONS)
+    share = loss / loss.max() if loss.max() > 0 else loss
+    smooth = Image.fromarray((share * 255).astype(np.uint8)).resize((SHOWN_SIZE,) * 2, Image.Resampling.BICUBIC)
+    opacity = np.asarray(smooth, np.float64)[..., None] / 255 * 0.7
+    shown = Image.fromarray(image).resize((SHOWN_SIZE,) * 2, Image.Resampling.NEAREST)
+    blended = np.asarray(shown) * (1 - opacity) + COLOUR * opacity
+    buffer = io.BytesIO()
+    Image.fromarray(blended.round().astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()

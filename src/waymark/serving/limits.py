@@ -1,0 +1,23 @@
+"""What a request may hold. The service's description publishes these numbers; `uploads` and `requests` enforce them."""
+
+from dataclasses import dataclass
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    image_bytes: int = 10 * MB  # one image as it is sent, a member of an archive included
+    request_bytes: int = 32 * MB  # the whole body of a request with several images
+    side: int = 4096  # px; the longest that `validate` accepts in training data, too
+    pixels: int = 2**23  # of one image, 8.4 million: decoded, turned and flattened they stay under 100 MB
+    images: int = 1000  # in one request, or members in one archive
+    unpacked_bytes: int = 256 * MB  # all members of an archive together
+    ratio: int = 200  # unpacked over packed bytes of an archive; DEFLATE itself reaches 1,032
+    name_length: int = 255  # characters of an image's name
+    body_seconds: float = 20  # to receive a whole body
+    answer_seconds: float = 30  # to answer once it is there
+    waiting: int = 2048  # images that wait for the model; more are refused at once
+
+
+LIMITS = Limits()

@@ -1,0 +1,101 @@
+"""The model that answers: its ONNX file and contract, what is known of how it came to be, and its answers in words."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from waymark import contract, paths
+from waymark.predictor import Predictor
+from waymark.serving import lineage
+from waymark.serving.limits import Limits
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that was checked against its contract."""
+
+    predictor: Predictor
+    lineage: dict[str, Any]  # metrics, card, commit, parameters and hashes of the data
+    pictures: tuple[bytes, ...]  # PNG, one a class; empty where there are none
+
+    @cached_property
+    def name(self) -> str:
+        return self.predictor.contract.dataset
+
+    @cached_property
+    def version(self) -> str:
+        """The first twelve digits of the ONNX file's SHA-256: another model, another version."""
+        return self.predictor.contract.onnx_sha256[:12]
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        return {"name": self.name, "version": self.version}
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        return self.predictor.contract.class_names
+
+    def description(self, limits: Limits) -> dict[str, Any]:
+        """What /model tells: who answers, how good it is, and how it came to be."""
+        known = self.predictor.contract
+        return {
+            **self.identity,
+            "classes": known.class_names,
+            "input": {key: getattr(known, key) for key in ("image_size", "crop_margin", "colour", "equalise")},
+            "threshold": known.threshold,
+            "temperature": known.temperature,
+            "hashes": {"onnx": known.onnx_sha256, "weights": known.weights_sha256, "split": known.split_sha256},
+            "limits": asdict(limits),
+            **self.lineage,
+        }
+
+    def picture(self, label: int) -> bytes | None:
+        """A picture of the class as PNG; None where there is none."""
+        return self.pictures[label] if label < len(self.pictures) else None
+
+    def answers(self, logits: NDArray[np.float32], top: int) -> list[dict[str, Any]]:
+        """One answer for each row of `logits` (N, classes), with the `top` most probable classes."""
+        probabilities = self.predictor.contract.probabilities(logits)
+        return [self._answer(row, top) for row in probabilities]
+
+    def _answer(self, probabilities: NDArray[np.float64], top: int) -> dict[str, Any]:
+        order = np.argsort(-probabilities, kind="stable")[:top].tolist()
+        ranked = [
+            {
+                "label": label,
+                "class_name": self.class_names[label],
+                "probability": round(probabilities[label].item(), 6),
+            }
+            for label in order
+        ]
+        threshold = self.predictor.contract.threshold
+        answered = bool(probabilities[order[0]] >= threshold)
+        return {**ranked[0], "answered": answered, "threshold": threshold, "top": ranked}
+
+
+def load(root: Path, threads: int) -> ServedModel:
+    """The model under `root`, a repository after `dvc repro` or a package made of one.
+
+    Raises WaymarkError where the model is missing, or is not the one that its contract was written for.
+    """
+    completed = contract.read(root / paths.CONTRACT)
+    predictor = Predictor(root / paths.ONNX, completed, threads, spinning=False)
+    return ServedModel(predictor, lineage.read(root), tuple(_tiles(root / paths.CLASS_PICTURES)))
+
+
+def _tiles(path: Path) -> Iterator[bytes]:
+    """Each class's picture as PNG, out of the one image in which `prepare` lays them below each other."""
+    if not path.is_file():
+        return
+    with Image.open(path, formats=("PNG",)) as sheet:
+        for top in range(0, sheet.height, sheet.width):
+            buffer = io.BytesIO()
+            sheet.crop((0, top, sheet.width, top + sheet.width)).save(buffer, "PNG")
+            yield buffer.getvalue()
