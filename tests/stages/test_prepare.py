@@ -123,6 +123,68 @@ def test_contract_states_the_training_images_mean_and_spread(collected: Params) 
     assert (prepared.dataset, prepared.image_size, len(prepared.class_names)) == ("gtsrb", SIZE, 43)
 
 
+def tiles() -> list[np.ndarray]:
+    """The picture of each class, in the order of labels."""
+    with Image.open(paths.CLASS_PICTURES) as sheet:
+        assert (sheet.format, sheet.mode, sheet.size) == ("PNG", "RGB", (96, 96 * 43))
+        return np.split(np.asarray(sheet), 43)
+
+
+def colours(tile: np.ndarray) -> set[tuple[int, ...]]:
+    return set(map(tuple, tile.reshape(-1, 3).tolist()))
+
+
+def members_of(split: str, label: int) -> list[int]:
+    """The rows of the manifest, each of which has its number as its red."""
+    listed = pd.read_csv(paths.SPLIT)
+    return listed.index[(listed["split"] == split) & (listed["label"] == label)].tolist()
+
+
+def test_class_picture_is_the_training_image_with_the_largest_box_and_the_first_of_several(collected: Params) -> None:
+    prepare.run(collected)
+    before, (first, *_), (_, second, third, *_) = tiles(), members_of("train", 0), members_of("train", 1)
+    assert colours(before[0]) == {(first, 100, 200)}
+    assert colours(before[1]) == {(members_of("train", 1)[0], 100, 200)}
+    assert colours(np.stack(before[2:])) == {(128, 128, 128)}  # without a training image
+
+    listed = pd.read_parquet(paths.MANIFEST)
+    listed.loc[[second, third], "roi_x2"] = 18
+    listed.loc[members_of("val", 1) + members_of("test", 1), ["roi_x1", "roi_y1", "roi_x2", "roi_y2"]] = [0, 0, 19, 23]
+    manifest.write(listed, paths.MANIFEST)
+    prepare.run(collected)
+    after = tiles()
+    assert colours(after[1]) == {(second, 100, 200)}
+    assert (after[0] == before[0]).all()
+
+
+def test_class_picture_of_images_without_boxes_is_the_largest_of_them(collected: Params) -> None:
+    prepare.run(collected)
+    listed = pd.read_parquet(paths.MANIFEST)
+    listed[["roi_x1", "roi_y1", "roi_x2", "roi_y2"]] = pd.NA
+    listed["width"], listed["height"] = 20, 24
+    larger = members_of("train", 0)[3]
+    listed.loc[larger, "height"] = 25
+    manifest.write(listed, paths.MANIFEST)
+    prepare.run(collected)
+    assert colours(tiles()[0]) == {(larger, 100, 200)}
+
+
+def test_class_picture_is_cut_as_the_contract_says_but_larger_and_in_colour(collected: Params) -> None:
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8)
+    Image.fromarray(noise).save(file, "PNG")
+    with ZipFile(paths.raw("gtsrb") / "archive.zip") as archive:
+        names = archive.namelist()
+    with ZipFile(paths.raw("gtsrb") / "archive.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, file.getvalue())
+    prepare.run(collected.model_copy(update={"colour": "grey", "equalise": "clahe", "crop_margin": 0.05}))
+    # The box's 16 columns and rows from 2 on, and a twentieth of them on each side.
+    box = (1.2, 1.2, 18.8, 18.8)
+    expected = Image.fromarray(noise).resize((96, 96), Image.Resampling.BILINEAR, box=box)
+    assert (tiles()[1] == np.asarray(expected)).all()
+
+
 def test_two_runs_write_the_same_bytes_and_another_seed_another_split(collected: Params) -> None:
     prepare.run(collected)
     first = contents()

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
 from waymark import params, paths
@@ -27,13 +28,16 @@ log = logging.getLogger(__name__)
 
 IDENTITY = ["archive", "member", "label", "group", "part"]  # what later stages need to know of an image
 BOX = ["roi_x1", "roi_y1", "roi_x2", "roi_y2"]
+PICTURE = 96  # side of a class's picture, px; sharp at the size that a page shows it on a phone
+BLANK = 128  # grey of the picture of a class that has no training image
 
 
 def run(params: Params) -> None:
     dataset = DATASETS[params.dataset]
     with reading(paths.MANIFEST):
         manifest = pd.read_parquet(
-            paths.MANIFEST, columns=[*IDENTITY, "split", "frame", "pixels_sha256", "thumbnail", *BOX]
+            paths.MANIFEST,
+            columns=[*IDENTITY, "split", "frame", "width", "height", "pixels_sha256", "thumbnail", *BOX],
         )
     with reading(paths.NEAR_DUPLICATES):
         pairs = pd.read_parquet(paths.NEAR_DUPLICATES)
@@ -68,6 +72,7 @@ def run(params: Params) -> None:
             rows[IDENTITY].to_parquet(part(paths.rows(name)), index=False)
             write_images(part(paths.images(name)), rows, contract, read, spread if name == "train" else None)
             log.info("%s: %d images in %d groups", name, len(rows), rows["group"].nunique())
+        write_class_pictures(part(paths.CLASS_PICTURES), manifest[manifest["split"] == "train"], contract, read)
         contract.with_statistics(*spread.mean_and_std()).write(part(paths.PREPARED_CONTRACT))
         document = {"split_sha256": split_sha256, "split": plan.kind} | dict(sorted(report.items()))
         part(paths.SPLIT_REPORT).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -130,15 +135,38 @@ def write_images(path: Path, rows: pd.DataFrame, contract: Contract, read: Read,
     entries = tqdm(columns, path.stem, len(rows), unit="images", disable=None)
     with path.open("wb") as file:
         write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for archive, member, x1, y1, x2, y2 in entries:
-            roi = None if pd.isna(x1) else (int(x1), int(y1), int(x2), int(y2))
-            try:
-                image = contract.image(decode(read(archive, member)), roi)
-            except ImageError as error:
-                raise WaymarkError(f"{archive}: member {member}: {error}; run `dvc repro` to validate it") from None
+        for entry in entries:
+            image = cut(contract, read, *entry)
             file.write(image.tobytes())
             if spread is not None:
                 spread.add(image)
+
+
+def write_class_pictures(path: Path, rows: pd.DataFrame, contract: Contract, read: Read) -> None:
+    """Write a picture of each class, below each other in the order of labels, for people to know the classes by.
+
+    It is the class's image with the most pixels of what it shows, the first of several, cut as the network's input is
+    but larger and in colour; plain grey for a class without an image in `rows`.
+    """
+    clear = replace(contract, image_size=PICTURE, colour="rgb", equalise="none")
+    pictures = np.full((len(contract.class_names), PICTURE, PICTURE, 3), BLANK, np.uint8)
+    box = rows[BOX].astype(np.float64)
+    boxed = (box["roi_x2"] + 1 - box["roi_x1"]) * (box["roi_y2"] + 1 - box["roi_y1"])
+    whole = rows["width"].astype(np.float64) * rows["height"].astype(np.float64)
+    largest = boxed.fillna(whole).fillna(0.0).groupby(rows["label"]).idxmax()
+    columns = rows.loc[largest.sort_values(), ["label", "archive", "member", *BOX]]  # a tar is read from its beginning
+    for label, *entry in columns.itertuples(index=False):
+        pictures[label] = cut(clear, read, *entry)
+    Image.fromarray(pictures.reshape(-1, PICTURE, 3)).save(path, "PNG")
+
+
+def cut(contract: Contract, read: Read, archive: str, member: str, *box: Any) -> NDArray[np.uint8]:
+    """The image of one row of the manifest as the contract cuts it; `box` holds the four values of BOX, or none."""
+    roi = None if pd.isna(box[0]) else (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
+    try:
+        return contract.image(decode(read(archive, member)), roi)
+    except ImageError as error:
+        raise WaymarkError(f"{archive}: member {member}: {error}; run `dvc repro` to validate it") from None
 
 
 if __name__ == "__main__":
