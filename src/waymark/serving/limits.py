@@ -17,6 +17,7 @@ class Limits:
     name_length: int = 255  # characters of an image's name
     body_seconds: float = 20  # to receive a whole body
     answer_seconds: float = 30  # to answer once it is there
+    in_flight_bytes: int = 256 * MB  # bodies of all requests of a process together; more are refused at once
     waiting: int = 2048  # images that wait for the model; more are refused at once
 
 
