@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CUDA = ("nvidia-", "cuda-", "triton")
+BENTOML_WANTS = "nvidia-ml-py"  # it counts graphics cards with it, where there are none, too
 # SHA-256 of torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl; the resolver sees only the ordinary builds.
 TORCH_CPU = "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
 HEADER = "# Made by `make lock` from pyproject.toml; install with `pip install --require-hashes --no-deps -r`.\n"
@@ -34,7 +35,7 @@ def write(name: str, requirements: list[str]) -> None:
 
 def main() -> None:
     everything = resolve("--extra", "dev", "--extra", "serving", "pyproject.toml")
-    cuda = [r for r in everything if r.startswith(CUDA)]
+    cuda = [r for r in everything if r.startswith(CUDA) and not r.startswith(BENTOML_WANTS)]
     rest = [r for r in everything if r not in cuda]
     torch = next(r for r in rest if r.startswith("torch=="))
     rest[rest.index(torch)] = f"{torch} \\\n    --hash=sha256:{TORCH_CPU}"
