@@ -1,12 +1,11 @@
 """What Prometheus is told: requests and their latency, batches, confidences, classes, doubts and refusals."""
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
-import bentoml
-
-# BentoML's client keeps the counts of several workers together; it has to be the first to import prometheus_client.
-_metrics = bentoml.metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 LATENCY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)  # seconds
 BATCH = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -14,20 +13,27 @@ CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.9
 
 
 class Instruments:
-    """One set a process."""
+    """One set an application.
+
+    Under BentoML, which names a folder for it, the counts of all its workers are kept together.
+    """
 
     def __init__(self) -> None:
-        self._requests = _metrics.Counter("waymark_requests_total", "Requests by route and status", ["route", "status"])
-        self._seconds = _metrics.Histogram("waymark_request_seconds", "Latency by route", ["route"], buckets=LATENCY)
-        self._batches = _metrics.Histogram("waymark_batch_size", "Images in each run of the model", buckets=BATCH)
-        self._confidence = _metrics.Histogram(
-            "waymark_confidence", "Probability of the best class of each image", buckets=CONFIDENCE
+        self._registry = CollectorRegistry()
+        own = self._registry
+        self._requests = Counter("waymark_requests", "Requests by route and status", ["route", "status"], registry=own)
+        self._seconds = Histogram(
+            "waymark_request_seconds", "Latency by route", ["route"], buckets=LATENCY, registry=own
         )
-        self._classes = _metrics.Counter("waymark_predictions_total", "Images by best class", ["class_name"])
-        self._not_sure = _metrics.Counter("waymark_not_sure_total", "Images whose best class is under the threshold")
-        self._refused = _metrics.Counter("waymark_refused_total", "Refused inputs by reason", ["reason"])
-        self._model = _metrics.Gauge(
-            "waymark_model_info", "Which model answers", ["name", "version"], multiprocess_mode="max"
+        self._batches = Histogram("waymark_batch_size", "Images in each run of the model", buckets=BATCH, registry=own)
+        self._confidence = Histogram(
+            "waymark_confidence", "Probability of each image's best class", buckets=CONFIDENCE, registry=own
+        )
+        self._classes = Counter("waymark_predictions", "Images by their best class", ["class_name"], registry=own)
+        self._not_sure = Counter("waymark_not_sure", "Images whose best class is under the threshold", registry=own)
+        self._refused = Counter("waymark_refused", "Refused inputs by reason", ["reason"], registry=own)
+        self._model = Gauge(
+            "waymark_model_info", "Which model answers", ["name", "version"], multiprocess_mode="livemax", registry=own
         )
 
     def request(self, route: str, status: int, seconds: float) -> None:
@@ -52,4 +58,8 @@ class Instruments:
 
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""
-        return bytes(_metrics.generate_latest())
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
