@@ -12,6 +12,7 @@ from PIL import Image
 
 POSITIONS = 12  # of the cover, along each side
 COVER = 0.25  # its side, as a share of the image's
+FAINT = 0.1  # a loss that is drawn as red as may be; where no cover costs that much, the picture stays paler
 SHOWN_SIZE = 320  # px
 COLOUR = np.array((255, 40, 0), np.float64)
 
@@ -38,7 +39,7 @@ def heat_map(image: NDArray[np.uint8], plain: float, under_cover: NDArray[np.flo
     `plain` is the probability of the class with nothing covered, `under_cover` (POSITIONS²,) that at each position.
     """
     loss = (plain - under_cover).clip(0).reshape(POSITIONS, POSITIONS)
-    share = loss / loss.max() if loss.max() > 0 else loss
+    share = loss / max(loss.max(), FAINT)
     smooth = Image.fromarray((share * 255).astype(np.uint8)).resize((SHOWN_SIZE,) * 2, Image.Resampling.BICUBIC)
     opacity = np.asarray(smooth, np.float64)[..., None] / 255 * 0.7
     shown = Image.fromarray(image).resize((SHOWN_SIZE,) * 2, Image.Resampling.NEAREST)
