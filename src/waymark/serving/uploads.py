@@ -9,6 +9,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Iterator
+from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -91,25 +92,32 @@ def archive(data: bytes, limits: Limits) -> Iterator[tuple[str, Image.Image | Re
     if not data.startswith(ZIP_SIGNATURES):
         raise Refusal("unsupported_format", 415, "the archive is no zip")
     _check_directory(data, limits)
-    try:
-        opened_zip = zipfile.ZipFile(io.BytesIO(data))
-    except _ZIP_DAMAGE:
-        raise _damaged_archive() from None
-    members = [member for member in opened_zip.infolist() if not _skipped(_name(member))]
-    if not members:
-        raise Refusal("empty", 400, "the archive holds no image")
+    opened_zip, members = unzipped(io.BytesIO(data))
     if len(members) > limits.images:
         raise Refusal("too_many_images", 413, f"an archive may hold {limits.images:,} images at most")
     unpacked = sum(member.file_size for member in members)
     if unpacked > min(limits.unpacked_bytes, max(limits.ratio * len(data), limits.image_bytes)):
         message = f"the archive unpacks to more than {limits.unpacked_bytes:,} bytes or {limits.ratio} times its size"
         raise Refusal("suspicious_archive", 413, message)
-    return _members(opened_zip, sorted(members, key=lambda member: natural(_name(member))), limits)
+    return ((name, _picture_or_refusal(found, limits)) for name, found in contents(opened_zip, members, limits))
 
 
-def _members(
+def unzipped(file: IO[bytes]) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    """A zip, and its images in the natural order of their names; Refusal where it is damaged or has none."""
+    try:
+        opened_zip = zipfile.ZipFile(file)
+    except _ZIP_DAMAGE:
+        raise _damaged_archive() from None
+    members = [member for member in opened_zip.infolist() if not _skipped(_name(member))]
+    if not members:
+        raise Refusal("empty", 400, "the archive holds no image")
+    return opened_zip, sorted(members, key=lambda member: natural(_name(member)))
+
+
+def contents(
     opened_zip: zipfile.ZipFile, members: list[zipfile.ZipInfo], limits: Limits
-) -> Iterator[tuple[str, Image.Image | Refusal]]:
+) -> Iterator[tuple[str, bytes | Refusal]]:
+    """The name of each member and its bytes, which no decoder has seen, or why it is not accepted."""
     seen: set[str] = set()
     for member in members:
         name = _name(member)
@@ -117,10 +125,17 @@ def _members(
             if name in seen:
                 raise Refusal("duplicate_name", 400, "the archive holds this name twice; this is not the first")
             seen.add(name)
-            found: Image.Image | Refusal = picture(_read(opened_zip, member, limits), limits)
+            found: bytes | Refusal = _read(opened_zip, member, limits)
         except Refusal as refusal:
             found = refusal
         yield printable(name, limits.name_length), found
+
+
+def _picture_or_refusal(found: bytes | Refusal, limits: Limits) -> Image.Image | Refusal:
+    try:
+        return found if isinstance(found, Refusal) else picture(found, limits)
+    except Refusal as refusal:
+        return refusal
 
 
 def _read(opened_zip: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> bytes:
