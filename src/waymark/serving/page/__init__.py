@@ -21,6 +21,10 @@ HEADERS = {
     "Permissions-Policy": "camera=(self)",
     "Cache-Control": "no-cache",
 }
+FILES = (
+    ("style.css", "text/css"),
+    *((name, "text/javascript") for name in ("app.js", "answers.js", "camera.js", "pictures.js")),
+)
 PICTURES = 'data-pictures="0"'  # in index.html, which has to know without a request how many pictures there are
 
 
@@ -60,7 +64,6 @@ def _file(name: str) -> bytes:
 ROUTES = (
     ("/", "GET", home),
     ("/app", "GET", index),
-    ("/app/app.js", "GET", _file_handler("app.js", "text/javascript")),
-    ("/app/style.css", "GET", _file_handler("style.css", "text/css")),
+    *((f"/app/{name}", "GET", _file_handler(name, kind)) for name, kind in FILES),
     ("/app/classes/{label:int}.png", "GET", picture),
 )

@@ -1,0 +1,234 @@
+// What comes in, what is asked, and what is shown for it.
+
+import { card, classPicture, facts, grid, letters, one, percent, sentence } from "./answers.js";
+import { Viewfinder } from "./camera.js";
+import { Sentence, dropped, fitted, isZip, sized, sorted } from "./pictures.js";
+
+const REQUEST = { bytes: 8e6, images: 100 }; // of several pictures at once: small enough for a slow line, and to see progress
+const EXAMPLES = 7;
+
+const $ = (id) => document.getElementById(id);
+const [status, result] = [$("status"), $("result")];
+const letterlike = (name) => /^\p{L}$/u.test(name) || /^(space|del|nothing)$/i.test(name);
+
+let model = null; // what /model tells
+let current = new AbortController(); // of the request that is on its way
+let asked = []; // the pictures that the result speaks of
+let addresses = []; // object URLs of the result
+
+const viewfinder = new Viewfinder($("viewfinder"), (files) => answer(files));
+
+async function fetched(address, options) {
+  let response;
+  try {
+    response = await fetch(address, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Sentence("The service cannot be reached. Is it still running?");
+  }
+  if (response.headers.get("Content-Type") === "image/png") return { blob: await response.blob() };
+  const document = await response.json().catch(() => ({ error: { message: `the service answered with status ${response.status}` } }));
+  // Where each picture was refused, the refusals are the answer.
+  if (document.error && !document.results && !document.letters) throw new Sentence(sentence(document.error.message));
+  if (model && document.model && document.model.version !== model.version) await learn();
+  return document;
+}
+
+const post = (address, field, files, signal) => {
+  const body = new FormData();
+  for (const file of files) body.append(field, file, file.name);
+  return fetched(address, { method: "POST", body, signal });
+};
+
+async function learn() {
+  model = await fetched("model");
+  $("which").textContent = `${model.classes.length} classes of ${model.name}`;
+  $("facts").replaceChildren(...facts(model));
+  const { image_bytes: bytes, request_bytes: whole, images } = model.limits;
+  $("limits").textContent =
+    `JPEG, PNG, WebP, BMP or PPM up to ${sized(bytes)}; a zip up to ${sized(whole)} with ${images.toLocaleString("en")} pictures. ` +
+    "They go to this service and nowhere else.";
+  $("spelling").hidden = !model.classes.every(letterlike) || !model.classes.some((name) => [...name].length === 1);
+  offer();
+}
+
+/** A few classes' own pictures, spread over all of them. */
+function offer() {
+  const pictures = Number(document.documentElement.dataset.pictures);
+  const many = Math.min(EXAMPLES, pictures);
+  $("examples").hidden = !many;
+  $("examples").querySelectorAll("button").forEach((button) => button.remove());
+  for (let number = 0; number < many; number++) {
+    const label = Math.floor((number * pictures) / many);
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(classPicture(label, model.classes[label]));
+    button.addEventListener("click", async () => {
+      const { blob } = await fetched(`app/classes/${label}.png`);
+      answer([new File([blob], `class ${label}.png`, { type: "image/png" })]);
+    });
+    $("examples").append(button);
+  }
+}
+
+function say(text, kind = "") {
+  status.className = `status ${kind}`;
+  status.textContent = text;
+}
+
+const url = (blob) => {
+  addresses.push(URL.createObjectURL(blob));
+  return addresses.at(-1);
+};
+
+function clear() {
+  result.replaceChildren();
+  addresses.forEach((each) => URL.revokeObjectURL(each));
+  addresses = [];
+}
+
+/** Ask about `files` and show what comes back; what was under way is given up. */
+async function answer(files) {
+  current.abort();
+  const { signal } = (current = new AbortController());
+  clear();
+  try {
+    asked = await files;
+    signal.throwIfAborted();
+    if (!asked.length) throw new Sentence("There is no picture in that. Drop image files or a zip.");
+    say("Reading …", "busy");
+    if (!model) await learn();
+    const summary = await (asked.some(isZip) ? archive : asked.length === 1 ? single : spells() ? word : several)(asked, signal);
+    signal.throwIfAborted();
+    say(summary, "done");
+    const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (result.getBoundingClientRect().top > innerHeight / 2) status.scrollIntoView({ behavior: reduced ? "auto" : "smooth" });
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof Sentence)) console.error(error);
+    say(error instanceof Sentence ? error.message : "Something went wrong in this page. Load it again.", "error");
+  }
+}
+
+const spells = () => !$("spelling").hidden && $("spell").checked;
+
+async function single([file], signal) {
+  const { file: sent, note } = await fitted(file, model.limits, model.limits.image_bytes);
+  say("Asking the model …", "busy");
+  const given = await post("predict", "image", [sent], signal);
+  signal.throwIfAborted();
+  const explain = async (label) => url((await post(`explain?label=${label}`, "image", [sent], signal)).blob);
+  result.replaceChildren(one(given, file, url(sent), explain));
+  const said = given.answered ? `${given.class_name}, ${percent(given.probability)}.` : `Not sure. The best guess is ${given.class_name}.`;
+  return [said, note].filter(Boolean).join(" ");
+}
+
+async function several(files, signal) {
+  const list = grid();
+  const answers = [];
+  const notes = [];
+  let [chunk, bytes] = [[], 0];
+  const send = async () => {
+    const { results } = await post("predict_batch", "images", chunk, signal);
+    signal.throwIfAborted();
+    results.forEach((each, number) => list.append(card(each, url(chunk[number]))));
+    if (!answers.length) result.replaceChildren(list);
+    answers.push(...results);
+    [chunk, bytes] = [[], 0];
+    say(`${answers.length} of ${files.length} …`, "busy");
+  };
+  for (const file of sorted(files)) {
+    const { file: sent, note } = await fitted(file, model.limits, model.limits.image_bytes);
+    signal.throwIfAborted();
+    if (note) notes.push(note);
+    if (chunk.length && (bytes + sent.size > REQUEST.bytes || chunk.length === REQUEST.images)) await send();
+    chunk.push(sent);
+    bytes += sent.size;
+  }
+  await send();
+  return summed(answers, notes);
+}
+
+async function archive(files, signal) {
+  if (files.length > 1) throw new Sentence("One zip at a time, or pictures alone.");
+  const [file] = files;
+  const most = model.limits.request_bytes;
+  if (file.size > most) throw new Sentence(`${file.name} has ${sized(file.size)}; at most ${sized(most)} are taken.`);
+  say("Asking the model …", "busy");
+  if (spells()) {
+    const given = await post("spell", "archive", files, signal);
+    result.replaceChildren(letters(given.word, given.letters, []));
+    return spelled(given, []);
+  }
+  const { results } = await post("predict_batch", "archive", files, signal);
+  const list = grid();
+  list.append(...results.map((each) => card(each, null)));
+  result.replaceChildren(list);
+  return summed(results, []);
+}
+
+async function word(files, signal) {
+  const { request_bytes: whole, image_bytes: bytes } = model.limits;
+  const share = Math.min(bytes, Math.floor((whole * 0.95) / files.length)); // the whole word has to fit one request
+  const fits = [];
+  for (const file of sorted(files)) fits.push(await fitted(file, model.limits, share));
+  signal.throwIfAborted();
+  say("Asking the model …", "busy");
+  const sent = fits.map(({ file }) => file);
+  const given = await post("spell", "images", sent, signal);
+  signal.throwIfAborted();
+  result.replaceChildren(letters(given.word, given.letters, sent.map(url)));
+  return spelled(given, fits.map(({ note }) => note).filter(Boolean));
+}
+
+function summed(answers, notes) {
+  const refused = answers.filter(({ error }) => error).length;
+  const unsure = answers.filter(({ answered }) => answered === false).length;
+  const parts = [`${answers.length - refused - unsure} answered`];
+  if (unsure) parts.push(`${unsure} not sure`);
+  if (refused) parts.push(`${refused} refused`);
+  return `${answers.length} pictures: ${parts.join(", ")}.${shrunk(notes)}`;
+}
+
+const spelled = ({ word: read, errors }, notes) =>
+  `The word is ${read.trim() || "empty"}.${errors ? ` ${errors} refused.` : ""}${shrunk(notes)}`;
+
+const shrunk = (notes) => (notes.length > 1 ? ` ${notes.length} were shrunk before they were sent.` : notes.map((note) => ` ${note}`).join(""));
+
+async function openCamera() {
+  const touch = matchMedia("(pointer: coarse)").matches;
+  if (!navigator.mediaDevices && touch) return $("capture").click(); // a phone's own camera works without https
+  say("Waiting for the camera …", "busy");
+  try {
+    await viewfinder.open(spells());
+    say("");
+  } catch (error) {
+    say(error.message, "error");
+  }
+}
+
+$("choose").addEventListener("click", () => $("files").click());
+$("camera").addEventListener("click", openCamera);
+$("spell").addEventListener("change", () => asked.length > 1 && answer(asked));
+for (const input of [$("files"), $("capture")]) {
+  input.addEventListener("change", () => {
+    const files = [...input.files];
+    input.value = ""; // so that the same file can be chosen again
+    if (files.length) answer(files);
+  });
+}
+document.addEventListener("paste", (event) => answer([...event.clipboardData.files]));
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  answer(dropped(event.dataTransfer));
+});
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dragging");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
+});
+
+learn().catch((error) => say(error.message, "error"));

@@ -1,0 +1,104 @@
+"""The real application on loopback, with models of a few numbers that tell colours apart."""
+
+import hashlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from waymark import paths
+from waymark.contract import Contract
+from waymark.serving.limits import LIMITS, Limits
+
+SIZE = 16
+Colour = tuple[int, int, int]
+Serve = Callable[..., str]
+WriteModel = Callable[..., Path]
+
+SERVER = """
+import json, socket, sys
+from functools import partial
+from pathlib import Path
+import uvicorn
+from waymark.serving import app, model
+from waymark.serving.limits import Limits
+folder, descriptor, limits = sys.argv[1:]
+application = app.create(partial(model.load, Path(folder), threads=1), Limits(**json.loads(limits)))
+server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
+server.run(sockets=[socket.socket(fileno=int(descriptor))])
+"""
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Serve]:
+    """`serve(folder, limits)` starts the application for the model in `folder`, and gives its address."""
+    with ExitStack() as servers:
+
+        def started(folder: Path, limits: Limits = LIMITS) -> str:
+            # Who connects to a socket that listens already waits until the application answers: no polling.
+            listening = servers.enter_context(socket.create_server(("127.0.0.1", 0)))
+            command = [sys.executable, "-c", SERVER, str(folder), str(listening.fileno()), json.dumps(asdict(limits))]
+            process = subprocess.Popen(command, pass_fds=[listening.fileno()])
+            servers.callback(process.wait, timeout=10)
+            servers.callback(process.terminate)
+            return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        yield started
+
+
+@pytest.fixture(scope="session")
+def write_model() -> WriteModel:
+    return _write_model
+
+
+def _write_model(
+    folder: Path,
+    classes: Mapping[str, Colour],
+    *,
+    threshold: float = 0.8,
+    pictures: bool = True,
+    lineage: Mapping[str, Any] | None = None,
+) -> Path:
+    """A model whose best class is the one with the colour nearest to a picture's mean; `folder` itself."""
+    for path in (paths.ONNX, paths.CLASS_PICTURES):
+        (folder / path).parent.mkdir(parents=True)
+    sha256 = _write_onnx(folder / paths.ONNX, (np.array(list(classes.values())) / 255).astype(np.float32))
+    contract = Contract("colours", tuple(classes), SIZE, 0.1, (0.0,) * 3, (1.0,) * 3, threshold=threshold)
+    completed = contract.completed(temperature=1.0, weights_sha256="0" * 64, onnx_sha256=sha256, threshold=threshold)
+    completed.write(folder / paths.CONTRACT)
+    if pictures:
+        sheet = np.repeat(np.array(list(classes.values()), np.uint8), SIZE, axis=0)
+        Image.fromarray(np.repeat(sheet[:, None], SIZE, axis=1)).save(folder / paths.CLASS_PICTURES)
+    unknown = dict.fromkeys(("commit", "changed", "parameters", "data", "metrics", "card"))
+    (folder / "lineage.json").write_text(json.dumps({**unknown, **(lineage or {})}))
+    return folder
+
+
+def _write_onnx(path: Path, colours: NDArray[np.float32]) -> str:
+    """Logits that fall with the squared distance to each of `colours` (classes, 3); the file's SHA-256."""
+    values = {"slope": 40 * colours.T, "offset": -20 * (colours**2).sum(axis=1)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("GlobalAveragePool", ["images"], ["pooled"]),
+            helper.make_node("Flatten", ["pooled"], ["mean"]),
+            helper.make_node("Gemm", ["mean", "slope", "offset"], ["logits"]),
+        ],
+        "colours",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(colours)])],
+        [numpy_helper.from_array(value, name) for name, value in values.items()],
+    )
+    onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)]), path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
