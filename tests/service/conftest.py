@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import requests
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -22,6 +26,8 @@ from waymark import paths
 from waymark.contract import Contract
 from waymark.serving.limits import LIMITS, Limits
 
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60  # seconds for a service to start on a busy machine; on a quiet one it takes 2
 SIZE = 16
 Colour = tuple[int, int, int]
 Serve = Callable[..., str]
@@ -56,6 +62,42 @@ def serve() -> Iterator[Serve]:
             return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
         yield started
+
+
+@pytest.fixture(scope="session")
+def serve_with_bentoml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """`serve_with_bentoml(folder)` is `bentoml serve` in a repository with the model in `folder`: its address."""
+    with ExitStack() as servers:
+
+        def started(folder: Path) -> str:
+            shutil.copy(ROOT / "service.py", folder)
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                port = probe.getsockname()[1]
+            command = [sys.executable, "-m", "bentoml", "serve", "service:Waymark", "--working-dir", str(folder)]
+            home = {"BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")), "BENTOML_DO_NOT_TRACK": "True"}
+            process = subprocess.Popen(
+                [*command, "--host", "127.0.0.1", "--port", str(port)],
+                env=os.environ | home,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            servers.callback(process.wait, timeout=30)
+            servers.callback(process.terminate)
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(url, process)
+            return url
+
+        yield started
+
+
+def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(requests.ConnectionError):
+            if requests.get(f"{url}/readyz", timeout=PATIENCE).ok:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"bentoml serve did not answer within {PATIENCE} s")
 
 
 @pytest.fixture(scope="session")
