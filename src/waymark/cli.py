@@ -34,11 +34,31 @@ def _review(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _predict(arguments: argparse.Namespace) -> int:
+    from waymark.scoring import predict
+
+    return predict.run(
+        arguments.paths,
+        kind=arguments.format,
+        output=arguments.output,
+        top=arguments.top,
+        url=arguments.url,
+        threads=arguments.threads,
+    )
+
+
 def _folds(text: str) -> int:
     folds = int(text)
     if folds < 2:
         raise argparse.ArgumentTypeError(f"{folds} folds leave nothing to learn from; expected 2 or more")
     return folds
+
+
+def _threads(text: str) -> int:
+    threads = int(text)
+    if not 1 <= threads <= 256:
+        raise argparse.ArgumentTypeError(f"{threads}: expected 1 to 256")
+    return threads
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +89,39 @@ def _parser() -> argparse.ArgumentParser:
         help="folder for the list and its images (default: reports/label_review)",
     )
     review.set_defaults(run=_review)
+
+    predict = commands.add_parser(
+        "predict",
+        help="answer for images in files, folders and zips",
+        description="One row an image: path, label, class name, probability, whether it is answered or not sure, the "
+        "most probable classes, the error if it is refused, and the model's version. Rows stand in the order of PATHS, "
+        "in natural order within each. The limits are the service's, but zips may have any size.",
+        epilog="Exit code 0: each image has its answer, if only that the model is not sure; 3: some were refused, their "
+        "rows say why; 1: an error, and --output is as it was.",
+    )
+    predict.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATHS",
+        help="image; zip; folder, of which files that are called like images are taken, hidden ones and linked folders "
+        "left out; or a quoted pattern such as 'scans/**/*.png'",
+    )
+    predict.add_argument(
+        "--format",
+        choices=("csv", "json", "parquet"),
+        help="csv: further classes as columns label_2 and so on; json: one array, a row a line; parquet needs --output "
+        "(default: what --output ends in, else csv)",
+    )
+    predict.add_argument("--output", type=Path, help="file, written whole or not at all (default: standard output)")
+    predict.add_argument("--top", type=int, metavar="K", help="classes named in each row (default: 5)")
+    predict.add_argument("--url", help="ask the service at this address, not the model here; http://127.0.0.1:3000")
+    predict.add_argument(
+        "--threads",
+        type=_threads,
+        metavar="N",
+        help="images or requests at work at a time (default: one for each core)",
+    )
+    predict.set_defaults(run=_predict)
     return parser
 
 

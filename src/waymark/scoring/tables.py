@@ -1,0 +1,161 @@
+"""Rows of answers as CSV, JSON or Parquet, written as they come: thousands of images in little memory."""
+
+import csv
+import io
+import json
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from waymark import files
+from waymark.errors import WaymarkError
+
+FORMATS = ("csv", "json", "parquet")
+GROUP = 10_000  # rows of a Parquet row group: some 4 MB in memory
+
+# path, label, class_name, probability, answered, threshold, top, error and model_version; what a refused image does
+# not have is None, and so is the error of an answered one.
+Row = dict[str, Any]
+
+
+class Table(ABC):
+    @abstractmethod
+    def write(self, rows: list[Row]) -> None: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what is held back; the file itself stays open."""
+
+
+class _Csv(Table):
+    """One line an image; the classes after the best one have columns of their own: label_2, class_name_2 and so on."""
+
+    def __init__(self, file: BinaryIO, top: int) -> None:
+        self._file, self._ranks = file, range(2, top + 1)
+        self._lines(
+            [
+                [
+                    *("path", "label", "class_name", "probability", "answered", "threshold"),
+                    *(f"{key}_{rank}" for rank in self._ranks for key in ("label", "class_name", "probability")),
+                    *("error_reason", "error_message", "model_version"),
+                ]
+            ]
+        )
+
+    def write(self, rows: list[Row]) -> None:
+        self._lines(map(self._cells, rows))
+
+    def _lines(self, lines: Iterable[Iterable[Any]]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(lines)
+        self._file.write(text.getvalue().encode())
+
+    def _cells(self, row: Row) -> Iterator[Any]:
+        yield from (row["path"], row["label"], row["class_name"], row["probability"])
+        yield None if row["answered"] is None else str(row["answered"]).lower()
+        yield row["threshold"]
+        for rank in self._ranks:
+            yield from row["top"][rank - 1].values() if row["top"] else (None, None, None)
+        error = row["error"] or {"reason": None, "message": None}
+        yield from (error["reason"], error["message"], row["model_version"])
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class _Json(Table):
+    """One array with an object a line: whole files load as JSON, and `grep` still finds its image."""
+
+    def __init__(self, file: BinaryIO, top: int) -> None:
+        self._file, self._separator = file, b"[\n"
+
+    def write(self, rows: list[Row]) -> None:
+        for row in rows:
+            self._file.write(self._separator + json.dumps(row, ensure_ascii=False).encode())
+            self._separator = b",\n"
+
+    def close(self) -> None:
+        self._file.write(b"\n]\n" if self._separator == b",\n" else b"[]\n")
+
+
+class _Parquet(Table):
+    """Like JSON, but that the error has two columns."""
+
+    def __init__(self, file: BinaryIO, top: int) -> None:
+        import pyarrow
+        from pyarrow import parquet
+
+        ranked = [("label", pyarrow.int32()), ("class_name", pyarrow.string()), ("probability", pyarrow.float64())]
+        self._schema = pyarrow.schema(
+            [
+                ("path", pyarrow.string()),
+                *ranked,
+                ("answered", pyarrow.bool_()),
+                ("threshold", pyarrow.float64()),
+                ("top", pyarrow.list_(pyarrow.struct(ranked))),
+                ("error_reason", pyarrow.string()),
+                ("error_message", pyarrow.string()),
+                ("model_version", pyarrow.string()),
+            ]
+        )
+        self._writer = parquet.ParquetWriter(file, self._schema)
+        self._rows: list[Row] = []
+
+    def write(self, rows: list[Row]) -> None:
+        for row in rows:
+            error = row["error"] or {"reason": None, "message": None}
+            self._rows.append({**row, "error_reason": error["reason"], "error_message": error["message"]})
+        if len(self._rows) >= GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow
+
+        self._writer.write_table(pyarrow.Table.from_pylist(self._rows, self._schema))
+        self._rows = []
+
+    def close(self) -> None:
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+
+_TABLES: dict[str, Callable[[BinaryIO, int], Table]] = {"csv": _Csv, "json": _Json, "parquet": _Parquet}
+
+
+def format_of(output: Path | None, asked: str | None) -> str:
+    """The format that was asked for, else the one that the output's name ends in, else CSV.
+
+    Raises WaymarkError for a target that cannot be written, before any work is done for it.
+    """
+    if output is None:
+        if asked == "parquet":
+            raise WaymarkError("Parquet is not written to standard output; name a file with --output")
+        return asked or "csv"
+    if output.exists() and not output.is_file():
+        raise WaymarkError(f"{output}: is not a file; name one with --output")
+    suffix = output.suffix.lower().removeprefix(".")
+    return asked or (suffix if suffix in FORMATS else "csv")
+
+
+@contextmanager
+def writing(kind: str, output: Path | None, top: int) -> Iterator[Callable[[list[Row]], None]]:
+    """What takes rows with `top` classes each; `output` appears whole or not at all, standard output as rows come."""
+    if output is None:
+        table = _TABLES[kind](sys.stdout.buffer, top)
+
+        def write_through(rows: list[Row]) -> None:
+            table.write(rows)
+            sys.stdout.buffer.flush()
+
+        yield write_through
+        table.close()
+        sys.stdout.buffer.flush()
+        return
+    with files.replacing() as part, part(output).open("wb") as file:
+        table = _TABLES[kind](file, top)
+        yield table.write
+        table.close()
