@@ -65,6 +65,9 @@ class Params(BaseModel):
     precision: Literal["auto", "32-true", "bf16-mixed"]
     threads: Annotated[int, Field(ge=1, le=64)]
 
+    # answers
+    max_risk: Annotated[float, Field(ge=0.0001, le=1)]
+
     @model_validator(mode="after")
     def _source_goes_with_dataset(self) -> "Params":
         if _holds_secret(self.source):

@@ -1,5 +1,7 @@
 """Metrics on cases small enough to count by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ PROBABILITIES = np.array([[0.8, 0.2, 0.0], [0.6, 0.4, 0.0], [0.3, 0.7, 0.0], [0.
 
 
 def test_metrics_of_four_images() -> None:
-    result = metrics.compute(PROBABILITIES, LABELS)
+    result = metrics.compute(PROBABILITIES, LABELS, threshold=0.7)
     assert result.images == 4
     assert result.accuracy == 0.75
     assert result.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)  # the class without images does not count
@@ -19,6 +21,16 @@ def test_metrics_of_four_images() -> None:
     assert result.negative_log_likelihood == pytest.approx(-np.log([0.8, 0.6, 0.3, 0.9]).mean())
     assert result.brier_score == pytest.approx((2 * 0.2**2 + 2 * 0.4**2 + 2 * 0.7**2 + 2 * 0.1**2) / 4)
     assert result.expected_calibration_error == pytest.approx((0.2 + 0.4 + 0.7 + 0.1) / 4)  # one image a bin
+    assert result.coverage == 0.75
+    assert result.answered_error == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(("threshold", "coverage", "error"), [(0.0, 1.0, 0.25), (0.75, 0.5, 0.0), (0.95, 0.0, 0.0)])
+def test_images_below_the_threshold_are_not_answered_and_change_nothing_else(
+    threshold: float, coverage: float, error: float
+) -> None:
+    expected = replace(metrics.compute(PROBABILITIES, LABELS, 0.7), coverage=coverage, answered_error=error)
+    assert metrics.compute(PROBABILITIES, LABELS, threshold) == expected
 
 
 def test_confusion_has_labels_as_rows() -> None:

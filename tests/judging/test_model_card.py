@@ -10,7 +10,7 @@ from waymark.judging.metrics import Metrics
 from waymark.judging.model_card import model_card
 
 CONTRACT = Contract("rendered", ("Stop", "Yield"), 32, 0.1, mean=(0.5,) * 3, std=(0.5,) * 3, temperature=1.5)
-RESULT = {"": Metrics(3, 2 / 3, 0.75, 0.7, 0.5, 0.4, 0.3, 0.02).rounded()}
+RESULT = {"": Metrics(3, 2 / 3, 0.75, 0.7, 0.5, 0.4, 0.3, 0.02, 0.9, 0.1).rounded()}
 
 
 def test_the_card_counts_what_was_taken_for_what() -> None:
@@ -19,6 +19,13 @@ def test_the_card_counts_what_was_taken_for_what() -> None:
     assert "| Yield | Stop" not in card
     assert "| accuracy | 0.666667 |" in card
     assert "temperature 1.5" in card
+
+
+def test_the_card_says_where_the_model_is_not_sure() -> None:
+    rows = pd.DataFrame({"label": [0], "predicted": [0]})
+    card = model_card(replace(CONTRACT, threshold=0.8312), RESULT, rows)
+    assert "It is “not sure” where no class reaches a probability of 0.8312." in card
+    assert "| coverage | 0.9 |\n| answered error | 0.1 |\n" in card
 
 
 def test_a_model_without_mistakes_says_so() -> None:

@@ -14,6 +14,7 @@ from waymark.contract import Contract
 from waymark.errors import WaymarkError
 from waymark.learning import network, weights
 from waymark.params import Params
+from waymark.predictor import Predictor
 from waymark.stages import evaluate, export
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +64,34 @@ def test_contract_names_the_files_it_was_written_for_and_the_bytes_repeat(traine
     assert contents() == first
 
 
+def test_threshold_of_the_contract_keeps_the_promise_on_val_as_the_service_compares(trained: Params) -> None:
+    rows = pd.read_parquet(paths.rows("val"))
+    rows["label"] = np.where(np.arange(30) % 10, 1, 0)  # this network says 1 of everything: three are wrong
+    rows.to_parquet(paths.rows("val"))
+    export.run(trained.model_copy(update={"max_risk": 0.07}))  # (1 + 1) / (30 + 1) is less: one may be given
+    completed = contract.read(paths.CONTRACT)
+    probabilities = completed.probabilities(Predictor(paths.ONNX, completed, 1).logits(np.load(paths.images("val"))))
+    assert probabilities.argmax(axis=1).tolist() == [1] * 30
+    wrong = np.sort(probabilities[::10, 1])
+    assert 0.5 < wrong[0] < wrong[1] < completed.threshold <= wrong[2]
+    summary = json.loads(paths.EXPORT.read_text(encoding="utf-8"))
+    assert (summary["threshold"], summary["risk_promised"]) == (completed.threshold, 0.07)
+    answered = (probabilities[:, 1] >= completed.threshold).sum()
+    assert summary["val"]["coverage"] == pytest.approx(answered / 30, abs=1e-6)
+    assert summary["val"]["answered_error"] == pytest.approx(1 / answered, abs=1e-6)
+
+
+def test_val_that_is_too_small_for_the_risk_asked_for_is_named_with_what_it_promises(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    half = (0.5, 0.5, 0.5)
+    contract = Contract("tiny", CLASSES, image_size=16, crop_margin=0.0, mean=half, std=half)
+    logits = np.tile(np.array([[3.0, 0.0, 0.0]], np.float32), (30, 1))
+    completed, risk_promised = export.fit(contract, logits, np.zeros(30, np.int64), 0.005)
+    assert (completed.threshold, risk_promised) == (0.5, 1 / 31)
+    assert caplog.messages == ["warning: max_risk: 30 val images promise 0.032 at best, not 0.005"]
+
+
 def test_onnx_file_holds_no_path_of_this_machine(trained: Params) -> None:
     export.run(trained)
     model = paths.ONNX.read_bytes()
@@ -96,6 +125,11 @@ def test_evaluate_judges_the_exported_file_on_test(trained: Params) -> None:
     metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
     assert metrics["images"] == len(rows) == 12
     assert metrics["accuracy"] == pytest.approx((rows["predicted"] == rows["label"]).mean(), abs=1e-6)
+    answered = rows["confidence"] >= contract.read(paths.CONTRACT).threshold
+    assert metrics["coverage"] == pytest.approx(answered.mean(), abs=1e-6)
+    assert metrics["answered_error"] == pytest.approx(
+        (answered & (rows["predicted"] != rows["label"])).sum() / max(answered.sum(), 1), abs=1e-6
+    )
     confusion = pd.read_csv(paths.PLOTS / "confusion.csv")
     assert confusion["actual"].tolist() == [CLASSES[label] for label in rows["label"]]
     assert confusion["predicted"].tolist() == [CLASSES[label] for label in rows["predicted"]]

@@ -23,6 +23,8 @@ class Metrics:
     negative_log_likelihood: float  # nats
     brier_score: float  # summed over classes, [0, 2]
     expected_calibration_error: float
+    coverage: float  # share of the images that are answered: where the best probability reaches the threshold
+    answered_error: float  # share of wrong answers among them; 0 where none is answered
 
     def rounded(self) -> dict[str, float]:
         """For a tracked file: six decimals, beyond what any test set here can tell apart."""
@@ -71,18 +73,24 @@ def expected_calibration_error(confidence: NDArray[np.float64], right: NDArray[n
     return float((np.abs(bins[:, 0] - bins[:, 1]) * bins[:, 2]).sum() / bins[:, 2].sum())
 
 
-def compute(probabilities: Probabilities, labels: Labels) -> Metrics:
-    """All metrics of `probabilities`, (N, classes) with rows summing to 1, against `labels`, (N,)."""
-    predicted = probabilities.argmax(axis=1)
+def compute(probabilities: Probabilities, labels: Labels, threshold: float) -> Metrics:
+    """All metrics of `probabilities`, (N, classes) with rows summing to 1, against `labels`, (N,).
+
+    `threshold` is the contract's; only the last two metrics depend on it.
+    """
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    right, answered = predicted == labels, confidence >= threshold
     counts = confusion(labels, predicted, probabilities.shape[1])
     recall = recalls(counts)
     return Metrics(
         images=len(labels),
-        accuracy=float((predicted == labels).mean()),
+        accuracy=float(right.mean()),
         balanced_accuracy=float(np.nanmean(recall)),
         macro_f1=float(np.nanmean(f1_scores(counts))),
         min_class_recall=float(np.nanmin(recall)),
         negative_log_likelihood=negative_log_likelihood(probabilities, labels),
         brier_score=brier_score(probabilities, labels),
-        expected_calibration_error=expected_calibration_error(probabilities.max(axis=1), predicted == labels),
+        expected_calibration_error=expected_calibration_error(confidence, right),
+        coverage=float(answered.mean()),
+        answered_error=float((answered & ~right).sum() / max(answered.sum(), 1)),
     )

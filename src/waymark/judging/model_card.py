@@ -35,8 +35,10 @@ def model_card(contract: Contract, parts: Mapping[str, Mapping[str, float]], row
         "",
         "## Limits",
         "",
-        "It answers one of its classes for any picture, a picture of none of them too. The figures hold for images like"
-        " those of the test split; other cameras, countries and weather were not measured.",
+        f"It is “not sure” where no class reaches a probability of {contract.threshold:g}. Coverage is the share of"
+        " images that it answers, answered error the share of errors among those. A picture of none of its classes can"
+        " still reach that probability, and is then answered as one of them. The figures hold for images like those of"
+        " the test split; other cameras, countries and weather were not measured.",
         "",
     ]
     return "\n".join(lines)

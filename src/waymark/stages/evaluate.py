@@ -37,7 +37,9 @@ def run(params: Params) -> None:
     part_of = rows["part"].to_numpy()
     own = part_of == part_of[0]
     parts = {
-        str(name): metrics.compute(probabilities[part_of == name], labels[part_of == name]).rounded()
+        str(name): metrics.compute(
+            probabilities[part_of == name], labels[part_of == name], completed.threshold
+        ).rounded()
         for name in pd.unique(part_of)
     }
     names = np.array(completed.class_names)

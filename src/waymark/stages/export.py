@@ -1,7 +1,8 @@
-"""export: write the ONNX file, prove that it answers as torch does, fit the temperature on val."""
+"""export: write the ONNX file, prove that it answers as torch does, fit temperature and threshold on val."""
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from waymark.contract import Contract
 from waymark.errors import WaymarkError, exit_with_sentence
 from waymark.files import reading, replacing
 from waymark.judging import metrics
+from waymark.judging.abstention import fit_threshold
 from waymark.judging.calibration import fit_temperature
 from waymark.learning import machine, onnx_export, weights
 from waymark.params import Params
@@ -35,20 +37,39 @@ def run(params: Params) -> None:
     with replacing() as part:
         onnx = part(paths.ONNX)
         onnx_export.export(model, prepared.image_size, onnx)
-        hashes = {"weights_sha256": weights.sha256(paths.WEIGHTS), "onnx_sha256": weights.sha256(onnx)}
-        untempered = prepared.completed(temperature=1.0, **hashes)
+        untempered = prepared.completed(
+            temperature=1.0, weights_sha256=weights.sha256(paths.WEIGHTS), onnx_sha256=weights.sha256(onnx)
+        )
         logits = Predictor(onnx, untempered, params.threads).logits(images)
         difference = parity(model, images, logits, untempered)
-        completed = prepared.completed(temperature=fit_temperature(logits, labels), **hashes)
+        completed, risk_promised = fit(untempered, logits, labels, params.max_risk)
         completed.write(part(paths.CONTRACT))
         summary = {
             "parameters": sum(p.numel() for p in model.parameters()),
             "onnx_bytes": onnx.stat().st_size,
             "temperature": completed.temperature,
-            "val": metrics.compute(completed.probabilities(logits), labels).rounded(),
+            "threshold": completed.threshold,
+            "risk_promised": round(risk_promised, 6),
+            "val": metrics.compute(completed.probabilities(logits), labels, completed.threshold).rounded(),
         }
         part(paths.EXPORT).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     log.info("temperature %.4f; torch and ONNX Runtime differ by %.1e at most", completed.temperature, difference)
+    log.info("not sure below %.4f; at most %.2f %% are answered and wrong", completed.threshold, 100 * risk_promised)
+
+
+def fit(
+    untempered: Contract, logits: NDArray[np.float32], labels: NDArray[np.int64], max_risk: float
+) -> tuple[Contract, float]:
+    """The contract with temperature and threshold fitted to `logits`, and the risk that the threshold promises."""
+    tempered = replace(untempered, temperature=fit_temperature(logits, labels))
+    probabilities = tempered.probabilities(logits)
+    right = probabilities.argmax(axis=1) == labels
+    threshold, risk_promised = fit_threshold(probabilities.max(axis=1), right, max_risk)
+    if risk_promised > max_risk:
+        log.warning(
+            "warning: max_risk: %d val images promise %.2g at best, not %g", len(labels), risk_promised, max_risk
+        )
+    return replace(tempered, threshold=threshold), risk_promised
 
 
 def parity(model: nn.Module, images: NDArray[np.uint8], logits: NDArray[np.float32], untempered: Contract) -> float:
