@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from waymark.equalisation import clahe, histogram, on_luma
 from waymark.errors import WaymarkError, reason
@@ -34,6 +34,17 @@ DAMAGE = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
     *(struct.error, zlib.error, Image.DecompressionBombError),
 )
+
+
+TURNS = {  # by EXIF's Orientation; ImageOps.exif_transpose would read and write all the rest of EXIF, too
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class ImageError(WaymarkError):
@@ -155,25 +166,44 @@ def read(path: Path) -> Contract:
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode an image to RGB.
-
-    EXIF rotation is applied. One-channel images become grey RGB, palettes and CMYK are converted, alpha is laid over
-    black, 16-bit samples keep their upper eight bits. Raises ImageError for anything that does not decode whole.
-    """
+    """Decode an image to RGB, as `rgb` says. Raises ImageError for anything that does not decode whole."""
     if not data:
         raise ImageError("zero bytes")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            opened.load()
-            image = ImageOps.exif_transpose(opened)
+            return rgb(opened)
     except UnidentifiedImageError:
         raise ImageError(f"not an image of a known format ({', '.join(FORMATS)})") from None
     except DAMAGE as error:
         raise ImageError(f"does not decode ({reason(error)})") from None
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Decode an opened image to RGB, and close it: its pixels are in memory twice at most.
+
+    EXIF rotation is applied. One-channel images become grey RGB, palettes and CMYK are converted, alpha is laid over
+    black, 16-bit samples keep their upper eight bits. Raises one of DAMAGE for what does not decode whole.
+    """
+    image.load()
+    turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    if turn is not None:
+        image = _instead(image, image.transpose(turn))
     if image.mode.startswith("I"):
-        upper = np.asarray(image).astype(np.int64).clip(0, 65535) >> 8
-        return Image.fromarray(upper.astype(np.uint8)).convert("RGB")
+        wide = _instead(image, image.convert("I"))
+        return wide.point(lambda sample: sample / 256).convert("L").convert("RGB")  # the way to L clips
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba).convert("RGB")
-    return image.convert("RGB")
+        if image.mode not in ("RGBA", "LA"):
+            image = _instead(image, image.convert("RGBA"))
+        return _instead(image, _over_black(image))
+    return _instead(image, image.convert("RGB"))
+
+
+def _instead(image: Image.Image, successor: Image.Image) -> Image.Image:
+    image.close()
+    return successor
+
+
+def _over_black(image: Image.Image) -> Image.Image:
+    black = Image.new("RGB", image.size)
+    black.paste(image, mask=image)
+    return black
