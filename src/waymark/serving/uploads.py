@@ -7,18 +7,25 @@ with a reason for programs and one sentence for people. Nothing is written to di
 import io
 import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Iterator
 from typing import IO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from waymark import contract
 from waymark.errors import WaymarkError
+from waymark.serving import containers
 from waymark.serving.limits import Limits
 
-FORMATS = ("JPEG", "PNG", "PPM", "WEBP", "BMP")
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF", b"P4", b"P5", b"P6")
+FORMATS = {  # by what the content begins with
+    **{b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP", b"RIFF": "WEBP"},
+    **dict.fromkeys((b"P4", b"P5", b"P6"), "PPM"),
+}
+# Pillow's own, in C. What is decoded in Python (plain PPM, BMP with run lengths) takes seconds, and holds up the rest.
+DECODERS = ("jpeg", "zip", "raw")
 ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6")
 DIRECTORY_BYTES = 4 * 2**20  # of a zip's list of members; 4,000 long names are 1.5 MB
 ENTRIES = 4  # to each image that an archive may hold: macOS adds a hidden file to each, others add folders
@@ -35,25 +42,31 @@ class Refusal(WaymarkError):  # noqa: N818 (an answer that the service gives, no
         self.reason, self.status = reason, status
 
 
+def hush() -> None:
+    """Keep Pillow's warnings about strangers' files out of the log; for the start of a process."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
 def picture(data: bytes, limits: Limits) -> Image.Image:
     """Decode an image to RGB as `waymark.contract.decode` does, or raise Refusal."""
     return decoded(opened(data, limits))
 
 
-def opened(data: bytes, limits: Limits) -> Image.Image:
+def opened(data: bytes, limits: Limits) -> ImageFile:
     """Read an image's header and hold it against the limits; no pixel is decoded yet."""
     if not data:
         raise Refusal("empty", 400, "the image has zero bytes")
     if len(data) > limits.image_bytes:
         raise Refusal("too_many_bytes", 413, f"the image is larger than {limits.image_bytes:,} bytes")
+    format = next((FORMATS[signature] for signature in FORMATS if data.startswith(signature)), None)
+    if format is None:
+        raise Refusal("unsupported_format", 415, "this is no image in JPEG, PNG, binary PPM, WebP or BMP")
+    if fault := containers.fault(data, format):
+        raise Refusal("damaged", 400, f"the image {fault}")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=(format,))
     except Image.DecompressionBombError:
         raise _too_many_pixels(limits) from None
-    except UnidentifiedImageError:
-        if data.startswith(SIGNATURES):
-            raise _damaged() from None
-        raise Refusal("unsupported_format", 415, "this is no image in JPEG, PNG, PPM, WebP or BMP") from None
     except contract.DAMAGE:
         raise _damaged() from None
     if max(image.size) > limits.side or image.width * image.height > limits.pixels:
@@ -61,14 +74,16 @@ def opened(data: bytes, limits: Limits) -> Image.Image:
     # A photograph of several pictures (MPO) is its first one, as for every other reader of JPEG.
     if image.format != "MPO" and getattr(image, "is_animated", False):
         raise Refusal("animated", 415, "the image has several frames; send one picture")
+    if any(tile.codec_name not in DECODERS for tile in image.tile):
+        raise Refusal("unsupported_format", 415, "PPM and BMP are accepted in whole bytes and uncompressed")
     return image
 
 
 def decoded(image: Image.Image) -> Image.Image:
-    """Decode what `opened` gave to RGB."""
+    """Decode what `opened` gave to RGB, and close it."""
     try:
-        return contract.decode(image.fp.getvalue())  # type: ignore[attr-defined]
-    except contract.ImageError:
+        return contract.rgb(image)
+    except contract.DAMAGE:
         raise _damaged() from None
 
 
