@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from waymark.serving.handlers import Handlers
+from waymark.serving.handlers import TOP, Handlers
 from waymark.serving.limits import Limits
 from waymark.serving.model import ServedModel
 
@@ -39,44 +39,55 @@ IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/x-po
 BINARY: Json = {"type": "string", "format": "binary"}
 ROI: Json = {
     "type": "string",
-    "pattern": r"^\d{1,5},\d{1,5},\d{1,5},\d{1,5}$",
+    "pattern": "^([0-9]{1,5}(,[0-9]{1,5}){3})?$",
     "description": "The box of what is shown: x1,y1,x2,y2 in pixels, the last column and row included. "
-    "Without it the whole image is used.",
+    "Without it, or where it is empty, the whole image is used.",
     "example": "5,6,38,41",
+}
+VERSION: Json = {
+    "Model-Version": {
+        "required": True,
+        "description": "The first twelve digits of the SHA-256 of the ONNX file that answers.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{12}$"},
+    }
+}
+RETRY_AFTER: Json = {
+    "Retry-After": {"required": True, "description": "Seconds.", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
 }
 
 
 def document(model: ServedModel, limits: Limits) -> Json:
     """The description as JSON; with `model`'s classes, and `limits` in words where no schema can say them."""
-    one = {"multipart/form-data": _form({"image": BINARY, "roi": ROI}, ["image"]), **_raw(IMAGE_TYPES)}
-    several = {
-        "multipart/form-data": _form(
-            {
-                "images": {"type": "array", "items": BINARY, "maxItems": limits.images},
-                "roi": {"type": "array", "items": ROI, "description": "None, or one for each image, in their order."},
-                "archive": BINARY | {"description": "One zip, in place of `images`."},
-            }
-        ),
-        **_raw(("application/zip",)),
+    one = {"multipart/form-data": _form({"image": BINARY, "roi": ROI}, required=["image"]), **_raw(IMAGE_TYPES)}
+    fields = {
+        "images": {"type": "array", "items": BINARY, "minItems": 1, "maxItems": limits.images},
+        "roi": {"type": "array", "items": ROI, "description": "None, or one for each image, in their order."},
+        "archive": BINARY | {"description": "One zip, in place of `images`."},
     }
+    either = [{"required": ["images"]}, {"required": ["archive"], "not": {"required": ["roi"]}}]
+    several = {"multipart/form-data": _form(fields, oneOf=either), **_raw(("application/zip",))}
     answer, batch, word = (_answer(model), *_answers(model))
     roi = _parameter("roi", ROI)
-    top = _parameter("top", _whole(1, len(model.class_names)), "How many classes an answer ranks.")
-    label = _parameter("label", _whole(0, len(model.class_names) - 1), "The class to explain; by default the best.")
-    heat_map = {"content": {"image/png": {"schema": BINARY}}, "description": "Red: covering it costs probability."}
-    errors, errors = (
-        ("400", "408", "413", "415", "503", "504"),
-        ("400", "408", "413", "415", "503", "504"),
-    )
+    classes = len(model.class_names)
+    ranked = _whole(1, classes) | {"default": min(TOP, classes)}
+    top = _parameter("top", ranked, "How many classes an answer ranks.")
+    label = _parameter("label", _whole(0, classes - 1), "The class to explain; by default the best.")
+    explained = {"Explained-Label": {"required": True, "schema": _whole(0, classes - 1)}}
+    heat_map = {
+        "description": "The image, red where covering it costs the class its probability.",
+        "headers": VERSION | explained,
+        "content": {"image/png": {"schema": BINARY}},
+    }
+    errors = ("400", "408", "413", "415", "503", "504")
     paths = {
         "/predict": _post("Classify one image", one, [top, roi], _json("Answer", answer), errors),
         "/predict_batch": _post("Classify several images, or a zip", several, [top], _json("Answers", batch), errors),
         "/spell": _post("Spell a word from images of letters", several, [top], _json("Word", word), (*errors, "409")),
         "/explain": _post("Show where the model looked", one, [label, roi], heat_map, errors),
         "/model": _get("Who answers", _json("Identity", {**model.description(limits), "card": "# Model card …"})),
-        "/metrics": _get("Counts for Prometheus", {"description": "Text", "content": {"text/plain": {}}}),
-        "/livez": _get("Whether the process lives", {"description": "It lives."}),
-        "/readyz": _get("Whether it answers", {"description": "It answers."}),
+        "/metrics": _get("Counts for Prometheus", _text("Prometheus' text format.") | {"headers": VERSION}),
+        "/livez": _get("Whether the process lives", _text("It lives.")),
+        "/readyz": _get("Whether it answers", _text("It answers.")),
     }
     return {
         "openapi": "3.1.0",
@@ -169,7 +180,9 @@ def _error(model: ServedModel, code: str) -> Json:
     reason = REASONS[code][0]
     example = {"error": {"reason": reason, "message": MEANING[code]}, "model": model.identity}
     said = f"{MEANING[code]} Reasons: {', '.join(REASONS[code])}."
-    return {"description": said, "content": {"application/json": {"schema": _ref("Error"), "example": example}}}
+    headers = VERSION | (RETRY_AFTER if code == "503" else {})
+    content = {"application/json": {"schema": _ref("Error"), "example": example}}
+    return {"description": said, "headers": headers, "content": content}
 
 
 def _post(summary: str, content: Json, parameters: list[Json], answer: Json, errors: tuple[str, ...]) -> Json:
@@ -193,11 +206,16 @@ def _errors(*codes: str) -> Json:
 
 
 def _json(name: str, example: Json) -> Json:
-    return {"description": name, "content": {"application/json": {"schema": _ref(name), "example": example}}}
+    content = {"application/json": {"schema": _ref(name), "example": example}}
+    return {"description": name, "headers": VERSION, "content": content}
 
 
-def _form(properties: Json, required: list[str] | None = None) -> Json:
-    return {"schema": {"type": "object", "properties": properties, "required": required or []}}
+def _text(description: str) -> Json:
+    return {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+def _form(properties: Json, **rules: Any) -> Json:
+    return {"schema": {"type": "object", "properties": properties, "additionalProperties": False, **rules}}
 
 
 def _raw(types: tuple[str, ...]) -> Json:
