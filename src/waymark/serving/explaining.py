@@ -20,16 +20,18 @@ COLOUR = np.array((255, 40, 0), np.float64)
 def covered(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`image` (S, S, 3) once for each position of the cover: (POSITIONS², S, S, 3), row by row.
 
-    The cover has the image's mean colour, which says less than black or grey.
+    The cover has the image's mean colour, which says less than black or grey. Its centres are those of POSITIONS
+    equal cells, as the heat map shows them, so at the edges a part of it lies outside.
     """
     size = len(image)
     side = max(round(size * COVER), 1)
-    starts = np.linspace(0, size - side, POSITIONS).round().astype(int)
+    centres = (np.arange(POSITIONS) + 0.5) * size / POSITIONS
+    starts = (centres - side / 2).round().astype(int)
     copies = np.repeat(image[None], POSITIONS**2, axis=0)
     mean = image.mean(axis=(0, 1)).round().astype(np.uint8)
     for number, copy in enumerate(copies):
         row, column = starts[number // POSITIONS], starts[number % POSITIONS]
-        copy[row : row + side, column : column + side] = mean
+        copy[max(row, 0) : row + side, max(column, 0) : column + side] = mean
     return copies
 
 
