@@ -42,6 +42,16 @@ lint: $(READY) ## Check style (ruff) and types (mypy)
 	@ruff format --check
 	@mypy
 
+.PHONY: bento
+bento: $(READY) ## Package the service and the model into a Bento, and print its tag
+	@waymark package $(if $(BASE),--base $(BASE))
+
+# Podman and buildah leave the health check out of images in their own format. OPTIONS go to `bentoml containerize`.
+.PHONY: container
+container: $(READY) ## Build the service's container image (BACKEND=podman, BASE=another base image)
+	@tag=$$(waymark package $(if $(BASE),--base $(BASE))) && \
+	  BUILDAH_FORMAT=docker bentoml containerize "$$tag" --backend $(or $(BACKEND),docker) $(OPTIONS)
+
 .PHONY: s3
 s3: $(READY) ## Start a real S3 server on this machine and make it the DVC remote
 	@python scripts/s3.py start --port $(or $(PORT),9000)

@@ -1,19 +1,23 @@
 """The service that `bentoml serve`, `bentoml build` and `waymark package` take."""
 
 import os
+import sys
 from functools import partial
 from pathlib import Path
 
 import bentoml
 
-from waymark.serving import app, model
+from waymark.errors import WaymarkError
+from waymark.serving import app, container_image, model
 
 load = partial(model.load, Path(__file__).parent, threads=len(os.sched_getaffinity(0)))
 
 
 @bentoml.service(
     name="waymark",
+    image=container_image.image(),
     workers=1,
+    http={"host": "127.0.0.1", "port": 3000},  # this machine only; within a container the image says otherwise
     traffic={"timeout": 60},
     metrics={"enabled": False},  # the application has its own /metrics
     logging={"access": {"enabled": False}},
@@ -25,4 +29,7 @@ class Waymark:
     @staticmethod
     def check() -> None:
         """Once, before any worker starts: a model that is missing or not the contract's stops here."""
-        load()
+        try:
+            load()
+        except WaymarkError as error:
+            sys.exit(f"error: {error}")
