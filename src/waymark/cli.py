@@ -47,6 +47,13 @@ def _predict(arguments: argparse.Namespace) -> int:
     )
 
 
+def _package(arguments: argparse.Namespace) -> int:
+    from waymark.serving import packaging
+
+    print(packaging.run(Path(), arguments.base))
+    return 0
+
+
 def _folds(text: str) -> int:
     folds = int(text)
     if folds < 2:
@@ -96,8 +103,8 @@ def _parser() -> argparse.ArgumentParser:
         description="One row an image: path, label, class name, probability, whether it is answered or not sure, the "
         "most probable classes, the error if it is refused, and the model's version. Rows stand in the order of PATHS, "
         "in natural order within each. The limits are the service's, but zips may have any size.",
-        epilog="Exit code 0: each image has its answer, if only that the model is not sure; 3: some were refused, their "
-        "rows say why; 1: an error, and --output is as it was.",
+        epilog="Exit code 0: each image has an answer, if only that the model is not sure; 3: some were refused, and "
+        "their rows say why; 1: an error, and --output is as it was.",
     )
     predict.add_argument(
         "paths",
@@ -122,6 +129,15 @@ def _parser() -> argparse.ArgumentParser:
         help="images or requests at work at a time (default: one for each core)",
     )
     predict.set_defaults(run=_predict)
+
+    package = commands.add_parser(
+        "package",
+        help="put the service and the model into a Bento",
+        description="Put the service and the workspace's model into BentoML's store, in place of a package of the same "
+        "model, and print the Bento's tag: `bentoml serve TAG` serves it, `bentoml containerize TAG` makes an image.",
+    )
+    package.add_argument("--base", metavar="IMAGE", help="what such an image starts from (default: python:3.11-slim)")
+    package.set_defaults(run=_package)
     return parser
 
 
