@@ -23,7 +23,7 @@ HEADERS = {
 }
 FILES = (
     ("style.css", "text/css"),
-    *((name, "text/javascript") for name in ("app.js", "answers.js", "camera.js", "pictures.js")),
+    *((name, "text/javascript") for name in ("app.js", "answers.js", "camera.js", "many.js", "pictures.js")),
 )
 PICTURES = 'data-pictures="0"'  # in index.html, which has to know without a request how many pictures there are
 

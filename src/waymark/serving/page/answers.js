@@ -1,8 +1,8 @@
 // Answers as elements. Names of classes and files come from outside: they become text nodes, never markup.
 
-const el = (tag, attributes = {}, ...children) => {
+export const el = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
   return element;
 };
@@ -13,52 +13,50 @@ export function percent(probability) {
   return `${(probability * 100).toFixed(1)} %`;
 }
 
-const short = (threshold) => `${+(threshold * 100).toFixed(1)} %`;
-
-const NOT_SURE = "Not sure";
+/** A message of the service as a sentence: a capital first, a full stop last. */
+export const sentence = (message) =>
+  message.charAt(0).toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? "" : ".");
 
 /** The class's own picture, or null for a model without any. */
-export function classPicture(label, name) {
+export function classPicture(label, alt) {
   if (label >= Number(document.documentElement.dataset.pictures)) return null;
-  return el("img", { src: `app/classes/${label}.png`, alt: `Example of ${name}`, loading: "lazy" });
+  return el("img", { src: `app/classes/${label}.png`, alt, loading: "lazy" });
 }
 
-/** A picture as it was sent; where the browser cannot show its format, a word in its place. */
-function preview(url, alt) {
+/** A picture as it was sent; where the browser cannot show its format, words in its place. */
+export function preview(url, alt) {
   const image = el("img", { src: url, alt, decoding: "async" });
   image.addEventListener("error", () => image.replaceWith(el("span", { class: "blank" }, "no preview")));
   return image;
 }
 
-function figure(picture, caption) {
-  return el("figure", {}, picture, el("figcaption", {}, caption));
+/**
+ * One answer in full. `picture` is what was sent, as `name`, `url` and `explain`, or null for a member of a zip:
+ * `explain(label)` gives the address of a heat map, or throws an error with a sentence.
+ */
+export function one(answer, picture) {
+  const reading = el("div", { class: "reading" }, verdict(answer));
+  if (!answer.answered) reading.append(el("p", {}, doubt(answer)));
+  reading.append(bars(answer));
+  const parts = picture ? [seen(answer, picture), reading] : [reading];
+  return el("article", { class: `answer${answer.answered ? "" : " unsure"}${picture ? "" : " alone"}` }, ...parts);
 }
 
-/** One answer in full; `explain(label)` gives the address of a heat map, and throws a sentence. */
-export function one(answer, file, url, explain) {
-  const sent = preview(url, `Your picture, ${file.name}`);
-  const sentFigure = figure(sent, "Your picture");
-  const known = classPicture(answer.label, answer.class_name);
-  const pictures = el("div", { class: "pictures" }, sentFigure);
-  if (known) pictures.append(figure(known, answer.answered ? "An example of the class" : "An example of the best guess"));
-
-  const reading = el("div", { class: "reading" });
-  if (answer.answered) {
-    reading.append(el("h2", {}, answer.class_name), el("p", { class: "percent" }, percent(answer.probability)));
-  } else {
-    reading.append(
-      el("div", { class: "doubt" }, el("span", { class: "warning", "aria-hidden": "true" }), el("h2", {}, NOT_SURE)),
-      el("p", {}, doubt(answer)),
-    );
+function verdict({ label, class_name: name, probability, answered }) {
+  if (!answered) {
+    return el("div", { class: "verdict" }, el("span", { class: "warning", "aria-hidden": "true" }), el("h2", {}, "Not sure"));
   }
-  reading.append(bars(answer), ...looked(answer, sentFigure, sent, explain));
-  return el("article", { class: answer.answered ? "answer" : "answer unsure" }, pictures, reading);
+  const words = el("div", {}, el("h2", {}, name), el("p", { class: "percent" }, percent(probability)));
+  const known = classPicture(label, `An example of ${name}`);
+  return el("div", { class: "verdict" }, ...(known ? [known] : []), words);
 }
+
+const short = (threshold) => `${Number((threshold * 100).toFixed(1))} %`;
 
 function doubt({ class_name: name, probability, threshold }) {
   return (
     `The best guess is “${name}” with ${percent(probability)}. ` +
-    `Under ${short(threshold)} the model is wrong too often to be trusted, so it leaves the answer open.`
+    `Under ${short(threshold)} too many guesses were wrong when the model was checked, so it gives no answer.`
   );
 }
 
@@ -67,84 +65,39 @@ function bars({ top, threshold }) {
   for (const { class_name: name, probability } of top) {
     const track = el("span", { class: "track", "aria-hidden": "true" });
     track.style.setProperty("--share", probability);
+    if (threshold) track.append(el("span", { class: "mark" }));
     track.style.setProperty("--threshold", threshold);
-    list.append(el("li", {}, el("span", { class: "name" }, name), el("span", { class: "share" }, percent(probability)), track));
+    list.append(el("li", {}, el("span", {}, name), el("span", { class: "share" }, percent(probability)), track));
   }
-  const scale = el("p", { class: "hint" }, `The line marks ${short(threshold)}: from there on the model answers.`);
-  return el("div", {}, list, scale);
+  if (!threshold) return list;
+  return el("div", {}, list, el("p", { class: "hint" }, `The line marks ${short(threshold)}: from there on the model answers.`));
 }
 
-/** The button that swaps the picture for the heat map and back. */
-function looked(answer, where, sent, explain) {
+/** The picture, and the button that swaps it for the heat map and back. */
+function seen({ class_name: best, label }, { name, url, explain }) {
+  const sent = preview(url, `Your picture, ${name}`);
+  const frame = el("div", { class: "frame" }, sent);
+  const caption = el("figcaption", { role: "status" }, "Your picture");
   const button = el("button", { type: "button", "aria-pressed": "false" }, "Where did it look?");
-  const said = el("p", { class: "hint", role: "status" });
-  const caption = where.querySelector("figcaption");
+  const turn = (shown, words, pressed) => {
+    frame.replaceChildren(shown);
+    caption.textContent = words;
+    button.setAttribute("aria-pressed", String(pressed));
+  };
   let map = null;
   button.addEventListener("click", async () => {
     if (button.getAttribute("aria-busy")) return;
-    const showing = button.getAttribute("aria-pressed") === "true";
-    if (!showing && !map) {
-      button.setAttribute("aria-busy", "true");
-      said.textContent = "Covering the picture part by part …";
-      try {
-        const alt = `Heat map of your picture: red where “${answer.class_name}” depends on it`;
-        map = preview(await explain(answer.label), alt);
-      } catch (error) {
-        said.textContent = error.message;
-        return;
-      } finally {
-        button.removeAttribute("aria-busy");
-      }
+    if (button.getAttribute("aria-pressed") === "true") return turn(sent, "Your picture", false);
+    button.setAttribute("aria-busy", "true");
+    caption.textContent = "Covering it part by part …";
+    try {
+      map ??= preview(await explain(label), `Heat map of your picture: red where “${best}” depends on it`);
+      turn(map, `Red: covering this costs “${best}” the most probability.`, true);
+    } catch (error) {
+      if (error.name !== "AbortError") caption.textContent = error.message;
+    } finally {
+      button.removeAttribute("aria-busy");
     }
-    where.firstElementChild.replaceWith(showing ? sent : map);
-    caption.textContent = showing ? "Your picture" : "What the model sees";
-    button.setAttribute("aria-pressed", String(!showing));
-    said.textContent = showing ? "" : `Red: covering this part costs “${answer.class_name}” the most probability.`;
   });
-  return [button, said];
+  return el("div", { class: "seen" }, el("figure", {}, frame, caption), button);
 }
-
-/** An empty grid for answers to come. */
-export const grid = () => el("ol", { class: "grid" });
-
-/** One answer or named error of many; `url` is null for a member of a zip. */
-export function card(answer, url) {
-  const { name, error, class_name: best, probability, answered } = answer;
-  const picture = url ? preview(url, "") : error ? null : classPicture(answer.label, best);
-  const frame = el("div", { class: "thumb" }, picture ?? el("span", { class: "blank" }, error ? "refused" : "in the zip"));
-  picture?.setAttribute("alt", ""); // the words beside it say the same
-  const file = el("p", { class: "file", title: name }, name);
-  if (error) return el("li", { class: "refused" }, frame, el("div", {}, el("p", { class: "error" }, sentence(error.message)), file));
-  const doubtful = answered ? [] : [el("span", { class: "tag" }, NOT_SURE), " "];
-  const said = el("p", { class: "best" }, ...doubtful, best);
-  return el("li", {}, frame, el("div", {}, said, el("p", { class: "share" }, percent(probability)), file));
-}
-
-/** The word, and the letters that it was read from. */
-export function letters(word, each, urls) {
-  const row = el("ol", { class: "letters" });
-  each.forEach((letter, number) => {
-    const picture = urls[number] ? preview(urls[number], "") : null;
-    const parts = letter.error
-      ? [el("p", { class: "letter", "aria-label": "refused" }, "×"), el("p", { class: "error" }, sentence(letter.error.message))]
-      : [el("p", { class: "letter" }, letter.class_name), el("p", { class: "share" }, percent(letter.probability))];
-    if (!letter.error && !letter.answered) parts.push(el("p", { class: "tag" }, NOT_SURE));
-    const thumb = el("div", { class: "thumb" }, picture ?? (letter.error ? "" : (classPicture(letter.label, "") ?? "")));
-    thumb.firstElementChild?.setAttribute("alt", "");
-    row.append(el("li", { class: letter.error ? "refused" : "" }, thumb, ...parts, el("p", { class: "file", title: letter.name }, letter.name)));
-  });
-  const read = word.trim() ? el("p", { class: "word" }, word) : el("p", { class: "word none" }, "no letters");
-  return el("article", { class: "spelled" }, el("h2", { class: "hint" }, "The pictures spell"), read, row);
-}
-
-/** The model's identity and accuracy for the footer, as pairs of a term and its value. */
-export function facts({ name, version, metrics, commit, changed }) {
-  const accuracy = metrics ? `${(metrics.accuracy * 100).toFixed(2)} % of ${metrics.images.toLocaleString("en")} images` : "unknown";
-  const state = commit ? commit.slice(0, 7) + (changed ? ", with changes" : "") : "unknown";
-  const pairs = { Model: name, Version: version, "Accuracy on test": accuracy, Commit: state };
-  return Object.entries(pairs).map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
-}
-
-/** A message of the service as a sentence: a capital first, a full stop last. */
-export const sentence = (message) =>
-  message.charAt(0).toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? "" : ".");

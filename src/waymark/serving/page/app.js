@@ -1,11 +1,12 @@
 // What comes in, what is asked, and what is shown for it.
 
-import { card, classPicture, facts, grid, letters, one, percent, sentence } from "./answers.js";
+import { classPicture, el, one, percent, sentence } from "./answers.js";
 import { Viewfinder } from "./camera.js";
+import { card, grid, spelled } from "./many.js";
 import { Sentence, dropped, fitted, isZip, sized, sorted } from "./pictures.js";
 
-const REQUEST = { bytes: 8e6, images: 100 }; // of several pictures at once: small enough for a slow line, and to see progress
-const EXAMPLES = 7;
+const REQUEST = { bytes: 8e6, images: 100 }; // of several pictures at once: a slow line manages, and progress shows
+const EXAMPLES = 6;
 
 const $ = (id) => document.getElementById(id);
 const [status, result] = [$("status"), $("result")];
@@ -42,14 +43,23 @@ const post = (address, field, files, signal) => {
 
 async function learn() {
   model = await fetched("model");
-  $("which").textContent = `${model.classes.length} classes of ${model.name}`;
-  $("facts").replaceChildren(...facts(model));
+  $("which").textContent = `${model.name}, ${model.classes.length} classes`;
+  $("facts").replaceChildren(...facts());
   const { image_bytes: bytes, request_bytes: whole, images } = model.limits;
   $("limits").textContent =
     `JPEG, PNG, WebP, BMP or PPM up to ${sized(bytes)}; a zip up to ${sized(whole)} with ${images.toLocaleString("en")} pictures. ` +
     "They go to this service and nowhere else.";
   $("spelling").hidden = !model.classes.every(letterlike) || !model.classes.some((name) => [...name].length === 1);
   offer();
+}
+
+/** The model's identity and accuracy, as pairs of a term and its value. */
+function facts() {
+  const { name, version, metrics, commit, changed } = model;
+  const accuracy = metrics && `${(metrics.accuracy * 100).toFixed(2)} % of ${metrics.images.toLocaleString("en")} images`;
+  const state = commit && commit.slice(0, 7) + (changed ? ", with changes" : "");
+  const pairs = { Model: name, Version: version, "Accuracy on test": accuracy, Commit: state };
+  return Object.entries(pairs).map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value ?? "unknown")));
 }
 
 /** A few classes' own pictures, spread over all of them. */
@@ -60,20 +70,21 @@ function offer() {
   $("examples").querySelectorAll("button").forEach((button) => button.remove());
   for (let number = 0; number < many; number++) {
     const label = Math.floor((number * pictures) / many);
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(classPicture(label, model.classes[label]));
-    button.addEventListener("click", async () => {
-      const { blob } = await fetched(`app/classes/${label}.png`);
-      answer([new File([blob], `class ${label}.png`, { type: "image/png" })]);
-    });
+    const button = el("button", { type: "button" }, classPicture(label, model.classes[label]));
+    button.addEventListener("click", () => answer(example(label)));
     $("examples").append(button);
   }
 }
 
-function say(text, kind = "") {
+async function example(label) {
+  const { blob } = await fetched(`app/classes/${label}.png`);
+  return [new File([blob], `class ${label}.png`, { type: "image/png" })];
+}
+
+/** `heard` is for people who listen to the page: what others see in the answer anyway. */
+function say(text, kind = "", heard = "") {
   status.className = `status ${kind}`;
-  status.textContent = text;
+  status.replaceChildren(el("span", { class: "unseen" }, heard), text);
 }
 
 const url = (blob) => {
@@ -91,6 +102,7 @@ function clear() {
 async function answer(files) {
   current.abort();
   const { signal } = (current = new AbortController());
+  $("detail").close();
   clear();
   try {
     asked = await files;
@@ -98,9 +110,10 @@ async function answer(files) {
     if (!asked.length) throw new Sentence("There is no picture in that. Drop image files or a zip.");
     say("Reading …", "busy");
     if (!model) await learn();
-    const summary = await (asked.some(isZip) ? archive : asked.length === 1 ? single : spells() ? word : several)(asked, signal);
+    const way = asked.some(isZip) ? archive : asked.length === 1 ? single : spells() ? word : several;
+    const [seen, heard] = await way(asked, signal);
     signal.throwIfAborted();
-    say(summary, "done");
+    say(seen, "done", heard);
     const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (result.getBoundingClientRect().top > innerHeight / 2) status.scrollIntoView({ behavior: reduced ? "auto" : "smooth" });
   } catch (error) {
@@ -117,54 +130,63 @@ async function single([file], signal) {
   say("Asking the model …", "busy");
   const given = await post("predict", "image", [sent], signal);
   signal.throwIfAborted();
-  const explain = async (label) => url((await post(`explain?label=${label}`, "image", [sent], signal)).blob);
-  result.replaceChildren(one(given, file, url(sent), explain));
-  const said = given.answered ? `${given.class_name}, ${percent(given.probability)}.` : `Not sure. The best guess is ${given.class_name}.`;
-  return [said, note].filter(Boolean).join(" ");
+  result.replaceChildren(one(given, picture(sent, url(sent), signal)));
+  const { answered, class_name: name, probability } = given;
+  return [note, answered ? `${name}, ${percent(probability)}. ` : `Not sure. The best guess is ${name}. `];
 }
+
+/** What `one` takes to show a picture and its heat map. */
+const picture = (file, address, signal) => ({
+  name: file.name,
+  url: address,
+  explain: async (label) => url((await post(`explain?label=${label}`, "image", [file], signal)).blob),
+});
 
 async function several(files, signal) {
   const list = grid();
   const answers = [];
   const notes = [];
+  const most = Math.min(REQUEST.bytes, model.limits.request_bytes * 0.95); // a form adds a little to its files
   let [chunk, bytes] = [[], 0];
   const send = async () => {
     const { results } = await post("predict_batch", "images", chunk, signal);
     signal.throwIfAborted();
-    results.forEach((each, number) => list.append(card(each, url(chunk[number]))));
+    results.forEach((each, number) => {
+      const shown = picture(chunk[number], url(chunk[number]), signal);
+      list.append(card(each, shown.url, () => detail(each, shown)));
+    });
     if (!answers.length) result.replaceChildren(list);
     answers.push(...results);
-    [chunk, bytes] = [[], 0];
     say(`${answers.length} of ${files.length} …`, "busy");
   };
   for (const file of sorted(files)) {
     const { file: sent, note } = await fitted(file, model.limits, model.limits.image_bytes);
     signal.throwIfAborted();
     if (note) notes.push(note);
-    if (chunk.length && (bytes + sent.size > REQUEST.bytes || chunk.length === REQUEST.images)) await send();
+    if (chunk.length && (bytes + sent.size > most || chunk.length === REQUEST.images)) {
+      await send();
+      [chunk, bytes] = [[], 0];
+    }
     chunk.push(sent);
     bytes += sent.size;
   }
   await send();
-  return summed(answers, notes);
+  return [summed(answers) + shrunk(notes), ""];
 }
 
 async function archive(files, signal) {
   if (files.length > 1) throw new Sentence("One zip at a time, or pictures alone.");
-  const [file] = files;
+  const [{ name, size }] = files;
   const most = model.limits.request_bytes;
-  if (file.size > most) throw new Sentence(`${file.name} has ${sized(file.size)}; at most ${sized(most)} are taken.`);
+  if (size > most) throw new Sentence(`${name} has ${sized(size)}; at most ${sized(most)} are taken.`);
   say("Asking the model …", "busy");
-  if (spells()) {
-    const given = await post("spell", "archive", files, signal);
-    result.replaceChildren(letters(given.word, given.letters, []));
-    return spelled(given, []);
-  }
+  if (spells()) return read(await post("spell", "archive", files, signal), [], [], signal);
   const { results } = await post("predict_batch", "archive", files, signal);
+  signal.throwIfAborted();
   const list = grid();
-  list.append(...results.map((each) => card(each, null)));
+  list.append(...results.map((each) => card(each, null, () => detail(each, null))));
   result.replaceChildren(list);
-  return summed(results, []);
+  return [summed(results), ""];
 }
 
 async function word(files, signal) {
@@ -175,23 +197,32 @@ async function word(files, signal) {
   signal.throwIfAborted();
   say("Asking the model …", "busy");
   const sent = fits.map(({ file }) => file);
-  const given = await post("spell", "images", sent, signal);
-  signal.throwIfAborted();
-  result.replaceChildren(letters(given.word, given.letters, sent.map(url)));
-  return spelled(given, fits.map(({ note }) => note).filter(Boolean));
+  return read(await post("spell", "images", sent, signal), sent, fits.map(({ note }) => note).filter(Boolean), signal);
 }
 
-function summed(answers, notes) {
+function read({ word: found, letters, errors }, sent, notes, signal) {
+  signal.throwIfAborted();
+  const shown = sent.map((file) => picture(file, url(file), signal));
+  const addresses = shown.map((each) => each.url);
+  result.replaceChildren(spelled(found, letters, addresses, (number) => detail(letters[number], shown[number] ?? null)));
+  const refused = errors ? `${errors} of ${letters.length} pictures refused.` : "";
+  return [refused + shrunk(notes), `The pictures spell ${found.trim() || "no letter"}. `];
+}
+
+function detail(given, shown) {
+  $("detail").querySelector(".answer")?.remove();
+  $("detail").prepend(one(given, shown));
+  $("detail").showModal();
+}
+
+function summed(answers) {
   const refused = answers.filter(({ error }) => error).length;
   const unsure = answers.filter(({ answered }) => answered === false).length;
   const parts = [`${answers.length - refused - unsure} answered`];
   if (unsure) parts.push(`${unsure} not sure`);
   if (refused) parts.push(`${refused} refused`);
-  return `${answers.length} pictures: ${parts.join(", ")}.${shrunk(notes)}`;
+  return `${answers.length} pictures: ${parts.join(", ")}.`;
 }
-
-const spelled = ({ word: read, errors }, notes) =>
-  `The word is ${read.trim() || "empty"}.${errors ? ` ${errors} refused.` : ""}${shrunk(notes)}`;
 
 const shrunk = (notes) => (notes.length > 1 ? ` ${notes.length} were shrunk before they were sent.` : notes.map((note) => ` ${note}`).join(""));
 
@@ -209,6 +240,7 @@ async function openCamera() {
 
 $("choose").addEventListener("click", () => $("files").click());
 $("camera").addEventListener("click", openCamera);
+$("detail").querySelector(".close").addEventListener("click", () => $("detail").close());
 $("spell").addEventListener("change", () => asked.length > 1 && answer(asked));
 for (const input of [$("files"), $("capture")]) {
   input.addEventListener("change", () => {

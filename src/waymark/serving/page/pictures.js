@@ -8,7 +8,10 @@ const byName = new Intl.Collator("en", { numeric: true });
 
 export const isZip = (file) => /\.zip$/i.test(file.name) || /^application\/(x-)?zip/.test(file.type);
 
-export const sized = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+export function sized(bytes) {
+  const [share, unit] = bytes < 1e6 ? [bytes / 1e3, "kB"] : [bytes / 1e6, "MB"];
+  return `${share.toFixed(share < 100 && share % 1 ? 1 : 0)} ${unit}`;
+}
 
 export const sorted = (files) => [...files].sort((a, b) => byName.compare(a.name, b.name));
 
