@@ -2,7 +2,6 @@
 
 import os
 import stat
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -50,8 +49,8 @@ def find(arguments: Sequence[str]) -> Found:
         else:
             files += _matches(argument)
     if not files:
-        others_too = f", and {skipped:,} files that are none" if skipped else ""
-        raise WaymarkError(f"{', '.join(arguments)}: no image in it{others_too}; zips in folders are named themselves")
+        besides = f"; {skipped:,} other files were skipped, and a zip has to be named itself" if skipped else ""
+        raise WaymarkError(f"{', '.join(arguments)}: holds no image{besides}")
     return Found(files, skipped)
 
 

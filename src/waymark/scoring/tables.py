@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,22 +11,21 @@ from typing import Any, BinaryIO
 
 from waymark import files
 from waymark.errors import WaymarkError
+from waymark.scoring.rows import Row
 
 FORMATS = ("csv", "json", "parquet")
 GROUP = 10_000  # rows of a Parquet row group: some 4 MB in memory
 
-# path, label, class_name, probability, answered, threshold, top, error and model_version; what a refused image does
-# not have is None, and so is the error of an answered one.
-Row = dict[str, Any]
 
+class Table:
+    def write(self, rows: list[Row]) -> None:
+        raise NotImplementedError
 
-class Table(ABC):
-    @abstractmethod
-    def write(self, rows: list[Row]) -> None: ...
-
-    @abstractmethod
     def close(self) -> None:
         """Write what is held back; the file itself stays open."""
+
+    def abandon(self) -> None:
+        """Write nothing any more."""
 
 
 class _Csv(Table):
@@ -61,9 +59,6 @@ class _Csv(Table):
             yield from row["top"][rank - 1].values() if row["top"] else (None, None, None)
         error = row["error"] or {"reason": None, "message": None}
         yield from (error["reason"], error["message"], row["model_version"])
-
-    def close(self) -> None:
-        """Nothing is held back."""
 
 
 class _Json(Table):
@@ -122,6 +117,9 @@ class _Parquet(Table):
             self._flush()
         self._writer.close()
 
+    def abandon(self) -> None:
+        self._writer.is_open = False  # else it writes its footer when it is collected, to a file that is closed by then
+
 
 _TABLES: dict[str, Callable[[BinaryIO, int], Table]] = {"csv": _Csv, "json": _Json, "parquet": _Parquet}
 
@@ -145,17 +143,24 @@ def format_of(output: Path | None, asked: str | None) -> str:
 def writing(kind: str, output: Path | None, top: int) -> Iterator[Callable[[list[Row]], None]]:
     """What takes rows with `top` classes each; `output` appears whole or not at all, standard output as rows come."""
     if output is None:
-        table = _TABLES[kind](sys.stdout.buffer, top)
+        with _finished(_TABLES[kind](sys.stdout.buffer, top)) as table:
 
-        def write_through(rows: list[Row]) -> None:
-            table.write(rows)
-            sys.stdout.buffer.flush()
+            def write_through(rows: list[Row]) -> None:
+                table.write(rows)
+                sys.stdout.buffer.flush()
 
-        yield write_through
-        table.close()
+            yield write_through
         sys.stdout.buffer.flush()
         return
-    with files.replacing() as part, part(output).open("wb") as file:
-        table = _TABLES[kind](file, top)
+    with files.replacing() as part, part(output).open("wb") as file, _finished(_TABLES[kind](file, top)) as table:
         yield table.write
+
+
+@contextmanager
+def _finished(table: Table) -> Iterator[Table]:
+    try:
+        yield table
         table.close()
+    except BaseException:
+        table.abandon()
+        raise
