@@ -4,6 +4,7 @@ The golden values are SHA-256 digests (their first 16 digits). Where one changes
 fed something that they were not trained on: raise the contract's SCHEMA with it.
 """
 
+import asyncio
 import hashlib
 import io
 from pathlib import Path
@@ -22,6 +23,10 @@ from waymark.contract import Colour, Contract, Equalise, decode
 from waymark.learning.augmentation import Augmentation
 from waymark.learning.classifier import Classifier
 from waymark.predictor import Predictor
+from waymark.serving.answering import Answering
+from waymark.serving.instruments import Instruments
+from waymark.serving.limits import LIMITS
+from waymark.serving.model import ServedModel
 from waymark.stages import prepare
 
 ROI = (9, 6, 45, 38)  # wider than high, and off the centre
@@ -95,7 +100,31 @@ def evaluated(contract: Contract, images: NDArray[np.uint8], folder: Path) -> ND
     return Predictor(folder / "model.onnx", completed, threads=1).logits(images)
 
 
-# The service, given the same PNG and the same box, has to answer as `evaluated` does: its way belongs here.
+class Recorder(Predictor):
+    """Keeps what it has answered."""
+
+    answered: tuple[NDArray[np.float32], ...] = ()
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.answered += (super().logits(images),)
+        return self.answered[-1]
+
+
+def served(contract: Contract, folder: Path) -> tuple[NDArray[np.float32], ...]:
+    """As the service does it: the same bytes and box as one image, and as one of several."""
+    sha256 = echo(folder / "model.onnx", contract.image_size)
+    completed = contract.completed(temperature=1.0, weights_sha256="", onnx_sha256=sha256)
+    recorder = Recorder(folder / "model.onnx", completed, threads=1)
+    box = ",".join(map(str, ROI))
+
+    async def ask() -> None:
+        answering = Answering(ServedModel(recorder, {}, ()), LIMITS, Instruments())
+        await answering.one(png(), box, 1)
+        await answering.several([("0.png", png())], [box], 1)
+        answering.close()
+
+    asyncio.run(ask())
+    return recorder.answered
 
 
 @pytest.mark.parametrize(("choice", "golden"), GOLDEN.items(), ids=str)
@@ -107,6 +136,8 @@ def test_the_golden_picture_reaches_the_network_unchanged(
     assert (images[0] == chosen.image(decode(png()), ROI)).all()
     seen = evaluated(chosen, images, tmp_path)
     assert (digest(images), digest(seen)) == golden
+    one, several = served(chosen, tmp_path)
+    assert digest(one) == digest(several) == golden[1]
 
 
 def test_every_choice_makes_another_picture() -> None:
