@@ -7,10 +7,16 @@ from pathlib import Path
 
 import bentoml
 
-from waymark.errors import WaymarkError
-from waymark.serving import app, container_image, model
+ROOT = Path(__file__).parent
+if (ROOT / "waymark").is_dir():
+    # In a Bento, which brings its own code. BentoML takes the tag `waymark:latest` for a module's name first, and finds
+    # the package that is installed here.
+    sys.modules.pop("waymark", None)
 
-load = partial(model.load, Path(__file__).parent, threads=len(os.sched_getaffinity(0)))
+from waymark.errors import WaymarkError  # noqa: E402
+from waymark.serving import app, container_image, model  # noqa: E402
+
+load = partial(model.load, ROOT, threads=len(os.sched_getaffinity(0)))
 
 
 @bentoml.service(

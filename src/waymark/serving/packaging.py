@@ -55,8 +55,8 @@ def _build(context: Path, home: Path, version: str) -> None:
     """Build the Bento in a store of its own. The process imports what was gathered: what is missing shows here."""
     home.mkdir()
     command = [sys.executable, "-m", "bentoml", "build", "--version", version, str(context)]
-    environment = os.environ | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
-    done = subprocess.run(command, cwd=context, env=environment, capture_output=True, text=True)
+    own = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(context / "src")}
+    done = subprocess.run(command, cwd=context, env=os.environ | own, capture_output=True, text=True)
     if done.returncode:
         raise WaymarkError(f"BentoML did not build the package ({' '.join(done.stderr.split())})")
 
