@@ -63,6 +63,12 @@ def started(batcher: Batcher, *values: int) -> "asyncio.Task[Logits]":
     return asyncio.create_task(batcher(images(*values)))
 
 
+async def handed_over() -> None:
+    """Until what was started has asked, and all of it was handed to the model's thread."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
 def test_an_idle_model_takes_a_single_image_at_once() -> None:
     async def test(model: Model, batcher: Batcher, observed: list[int]) -> None:
         caller = started(batcher, 7)
@@ -74,12 +80,39 @@ def test_an_idle_model_takes_a_single_image_at_once() -> None:
     run(test)
 
 
+def test_a_quick_model_answers_a_lone_image_on_the_loop_and_what_comes_together_on_its_thread() -> None:
+    async def main() -> None:
+        ran_on: list[tuple[str, int]] = []
+
+        def model(images: Images) -> Logits:
+            ran_on.append((threading.current_thread().name, len(images)))
+            return images[:, 0, 0, :1].astype(np.float32)
+
+        batcher = Batcher(model, largest=4, waiting=100, observe=lambda _: None)
+        here = threading.current_thread().name
+        try:
+            for _ in range(100):  # on a busy machine a run may take long, and the next one the thread
+                assert await answers(batcher(images(1))) == [[1]]
+                if ran_on[-1] == (here, 1):
+                    break
+            assert ran_on[0] == ("model", 1)  # how quick it is was not known yet
+            assert ran_on[-1] == (here, 1)
+            assert await answers(batcher(images(2)), batcher(images(3))) == [[2], [3]]
+            after = ran_on[ran_on.index((here, 1)) + 1 :]
+            assert {thread for thread, _ in after} == {"model"}
+            assert sum(size for _, size in after) == 2
+        finally:
+            batcher.close()
+
+    asyncio.run(main())
+
+
 def test_what_gathers_while_the_model_is_busy_is_one_batch_in_order() -> None:
     async def test(model: Model, batcher: Batcher, observed: list[int]) -> None:
         first = started(batcher, 1)
         await model.is_busy()
         others = [started(batcher, 2), started(batcher, 3, 4), started(batcher, 5)]
-        await asyncio.sleep(0)  # let them ask
+        await handed_over()
         model.release.release(2)
         assert await answers(first, *others) == [[1], [2], [3, 4], [5]]
         assert model.batches == [[1], [2, 3, 4, 5]]
@@ -93,7 +126,7 @@ def test_a_batch_never_exceeds_the_largest_and_nothing_is_overtaken() -> None:
         callers = [started(batcher, 0)]
         await model.is_busy()
         callers += [started(batcher, 1, 2, 3), started(batcher, 4, 5), started(batcher, 6)]
-        await asyncio.sleep(0)
+        await handed_over()
         model.release.release(10)
         assert await answers(*callers) == [[0], [1, 2, 3], [4, 5], [6]]
         assert model.batches == [[0], [1, 2, 3], [4, 5, 6]]
@@ -106,7 +139,7 @@ def test_too_many_waiting_are_refused_at_once_and_those_before_are_answered() ->
         first = started(batcher, 1)
         await model.is_busy()
         second = started(batcher, 2, 3)
-        await asyncio.sleep(0)
+        await handed_over()
         with pytest.raises(OverloadError):
             await batcher(images(4))
         model.release.release(10)
@@ -121,7 +154,7 @@ def test_a_fault_of_the_model_reaches_every_caller_of_that_batch_and_no_other() 
         first = started(batcher, 1)
         await model.is_busy()
         others = [started(batcher, 2), started(batcher, 3)]
-        await asyncio.sleep(0)
+        await handed_over()
         model.release.release()
         assert await answers(first) == [[1]]
         model.fault = ValueError("broken")
@@ -141,11 +174,11 @@ def test_callers_that_gave_up_cost_no_run_and_free_their_places() -> None:
         first = started(batcher, 1)
         await model.is_busy()
         gone = [started(batcher, 2), started(batcher, 3, 4)]
-        await asyncio.sleep(0)
+        await handed_over()
         for caller in gone:
             caller.cancel()
         stays = started(batcher, 5)
-        await asyncio.sleep(0)
+        await handed_over()
         model.release.release(10)
         assert await answers(first, stays) == [[1], [5]]
         assert model.batches == [[1], [5]]
@@ -159,7 +192,7 @@ def test_a_caller_that_gives_up_in_a_running_batch_disturbs_nobody() -> None:
         gone = started(batcher, 1)
         await model.is_busy()
         stays = started(batcher, 2)
-        await asyncio.sleep(0)
+        await handed_over()
         gone.cancel()
         model.release.release(10)
         assert await answers(stays) == [[2]]
@@ -173,7 +206,7 @@ def test_closing_answers_what_waits_and_ends_the_thread() -> None:
         callers = [started(batcher, 1)]
         await model.is_busy()
         callers += [started(batcher, 2), started(batcher, 3)]
-        await asyncio.sleep(0)
+        await handed_over()
         closing = asyncio.create_task(asyncio.to_thread(batcher.close))
         model.release.release(10)
         await closing
