@@ -30,6 +30,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60  # seconds for a service to start on a busy machine; on a quiet one it takes 2
 SIZE = 16
 Colour = tuple[int, int, int]
+LETTERS: dict[str, Colour] = {
+    "A": (255, 0, 0),
+    "B": (0, 255, 0),
+    "space": (0, 0, 255),
+    "del": (0, 0, 0),
+    "nothing": (255, 255, 255),
+}
 Serve = Callable[..., str]
 WriteModel = Callable[..., Path]
 
@@ -42,7 +49,7 @@ from waymark.serving import app, model
 from waymark.serving.limits import Limits
 folder, descriptor, limits = sys.argv[1:]
 application = app.create(partial(model.load, Path(folder), threads=1), Limits(**json.loads(limits)))
-server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
+server = uvicorn.Server(uvicorn.Config(application, log_level="critical", server_header=False))
 server.run(sockets=[socket.socket(fileno=int(descriptor))])
 """
 
@@ -58,7 +65,7 @@ def serve() -> Iterator[Serve]:
             command = [sys.executable, "-c", SERVER, str(folder), str(listening.fileno()), json.dumps(asdict(limits))]
             process = subprocess.Popen(command, pass_fds=[listening.fileno()])
             servers.callback(process.wait, timeout=10)
-            servers.callback(process.terminate)
+            servers.callback(process.kill)
             return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
         yield started
@@ -82,7 +89,7 @@ def serve_with_bentoml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
                 stderr=subprocess.DEVNULL,
             )
             servers.callback(process.wait, timeout=30)
-            servers.callback(process.terminate)
+            servers.callback(process.kill)
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(url, process)
             return url
@@ -98,6 +105,23 @@ def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
                 return
         time.sleep(0.05)
     pytest.fail(f"bentoml serve did not answer within {PATIENCE} s")
+
+
+@pytest.fixture(scope="session")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of letters, so that every address answers."""
+    return _write_model(tmp_path_factory.mktemp("letters") / "model", LETTERS)
+
+
+@pytest.fixture(scope="session")
+def letters_url(serve: Serve, letters: Path) -> str:
+    return serve(letters)
+
+
+@pytest.fixture(scope="session")
+def bentoml_url(serve_with_bentoml: Serve, letters: Path) -> str:
+    """The same under `bentoml serve`."""
+    return serve_with_bentoml(letters)
 
 
 @pytest.fixture(scope="session")

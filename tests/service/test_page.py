@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, Route, expect, sync_playwright
 
 from waymark.serving.limits import Limits
 
@@ -36,6 +36,8 @@ COUNT_ADDRESSES = """
     URL.createObjectURL = (blob) => { const url = create.call(URL, blob); window.addresses.add(url); return url; };
     URL.revokeObjectURL = (url) => { window.addresses.delete(url); revoke.call(URL, url); };
 """
+COPY = """async (bytes) => navigator.clipboard.write([
+    new ClipboardItem({"image/png": new Blob([new Uint8Array(bytes)], {type: "image/png"})})])"""
 File = dict[str, Any]
 Visit = Callable[..., Page]
 
@@ -85,35 +87,57 @@ def camera(playwright: Playwright) -> Iterator[Browser]:
         yield started
 
 
+class Visits:
+    """Pages, each with a browser, permissions and options of its own, and what happened in any of them."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Page] = {}
+        self.hosts: list[str] = ["data:"]
+        self.requests: list[str] = []
+        self.faults: list[str] = []
+
+    def page(self, browser: Browser, permissions: list[str], options: dict[str, Any]) -> Page:
+        """One is kept for each kind: making a page takes longer than most tests."""
+        kind = repr((id(browser), permissions, options))
+        if kind not in self.pages:
+            context = browser.new_context(**options)
+            context.grant_permissions(permissions)  # all others are denied
+            context.add_init_script(COUNT_ADDRESSES)
+            self.pages[kind] = self._observed(context.new_page())
+        return self.pages[kind]
+
+    def _observed(self, page: Page) -> Page:
+        page.set_default_timeout(5000)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("dialog", lambda dialog: self.faults.append(f"a dialog: {dialog.message}"))
+        return page
+
+
+@pytest.fixture(scope="module")
+def visits(browser: Browser) -> Visits:
+    return Visits()
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Visit]:
+def visit(browser: Browser, visits: Visits) -> Iterator[Visit]:
     """`visit(address, **context)` opens the page; at the end nothing may have left the host or gone wrong in it."""
-    requests: list[str] = []
-    faults: list[str] = []
-    visited: list[str] = []
-    contexts: list[BrowserContext] = []
+    visits.requests.clear()
+    visits.faults.clear()
 
     def opened(address: str, used: Browser = browser, permissions: tuple[str, ...] = (), **options: Any) -> Page:
-        context = used.new_context(**options)
-        contexts.append(context)
-        context.grant_permissions(list(permissions))  # all others are denied
-        context.add_init_script(COUNT_ADDRESSES)
-        page = context.new_page()
-        page.set_default_timeout(5000)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("dialog", lambda dialog: faults.append(f"a dialog: {dialog.message}"))
-        visited.extend((f"{address}/", f"blob:{address}/"))
+        visits.hosts += [f"{address}/", f"blob:{address}/"]
+        page = visits.page(used, list(permissions), options)
         page.goto(f"{address}/app")
         expect(page.locator("#facts dd")).to_have_count(4)
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
-    assert [fault for fault in faults if not REFUSED.match(fault)] == []
-    assert [url for url in requests if not url.startswith((*visited, "data:"))] == []
+    for page in visits.pages.values():
+        page.unroute_all()
+    assert [fault for fault in visits.faults if not REFUSED.match(fault)] == []
+    assert [url for url in visits.requests if not url.startswith(tuple(visits.hosts))] == []
 
 
 @pytest.fixture(scope="module")
@@ -240,13 +264,25 @@ def test_dropped_pictures_are_answered_in_the_order_of_names_with_named_errors(
 
 def test_pasted_picture_is_answered(visit: Visit, signs: str) -> None:
     page = visit(signs, permissions=("clipboard-read", "clipboard-write"))
-    page.evaluate(
-        """async (bytes) => navigator.clipboard.write([
-            new ClipboardItem({"image/png": new Blob([new Uint8Array(bytes)], {type: "image/png"})})])""",
-        list(STOP["buffer"]),
-    )
+    page.evaluate(COPY, list(STOP["buffer"]))
     page.keyboard.press("Control+V")
     expect(page.get_by_role("heading", level=2)).to_have_text("Stop")
+
+
+def test_pasted_words_leave_the_answer_and_a_pasted_picture_leaves_a_focus(visit: Visit, signs: str) -> None:
+    page = visit(signs, permissions=("clipboard-read", "clipboard-write"))
+    choose(page, picture("left.png", SIGNS["Turn left ahead"]))
+    button = page.get_by_role("button", name="Where did it look?")
+    button.focus()
+    page.evaluate("navigator.clipboard.writeText('words')")
+    page.keyboard.press("Control+V")
+    expect(page.locator(".status.error")).to_have_text("There is no picture in that. Drop image files or a zip.")
+    expect(page.get_by_role("heading", level=2)).to_have_text("Turn left ahead")
+    expect(button).to_be_focused()
+    page.evaluate(COPY, list(STOP["buffer"]))
+    page.keyboard.press("Control+V")
+    expect(page.get_by_role("heading", level=2)).to_have_text("Stop")
+    expect(page.get_by_role("button", name="Choose pictures")).to_be_focused()
 
 
 def test_zip_is_answered_and_each_answer_opens_in_full(visit: Visit, signs: str) -> None:

@@ -21,9 +21,10 @@ HEADERS = {
     "Permissions-Policy": "camera=(self)",
     "Cache-Control": "no-cache",
 }
+KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 FILES = (
-    ("style.css", "text/css"),
-    *((name, "text/javascript") for name in ("app.js", "answers.js", "camera.js", "many.js", "pictures.js")),
+    *("app.js", "answers.js", "camera.js", "many.js", "pictures.js", "service.js"),
+    *("style.css", "answers.css", "icon.svg"),
 )
 PICTURES = 'data-pictures="0"'  # in index.html, which has to know without a request how many pictures there are
 
@@ -45,9 +46,9 @@ async def picture(handlers: Handlers, request: Request) -> Response:
     return _reply(handlers, found, "image/png")
 
 
-def _file_handler(name: str, media_type: str) -> Callable[[Handlers, Request], Awaitable[Response]]:
+def _handler(name: str) -> Callable[[Handlers, Request], Awaitable[Response]]:
     async def handler(handlers: Handlers, _: Request) -> Response:
-        return _reply(handlers, _file(name), media_type)
+        return _reply(handlers, _file(name), KINDS[Path(name).suffix])
 
     return handler
 
@@ -64,6 +65,6 @@ def _file(name: str) -> bytes:
 ROUTES = (
     ("/", "GET", home),
     ("/app", "GET", index),
-    *((f"/app/{name}", "GET", _file_handler(name, kind)) for name, kind in FILES),
+    *((f"/app/{name}", "GET", _handler(name)) for name in FILES),
     ("/app/classes/{label:int}.png", "GET", picture),
 )

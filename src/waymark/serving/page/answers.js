@@ -13,10 +13,6 @@ export function percent(probability) {
   return `${(probability * 100).toFixed(1)} %`;
 }
 
-/** A message of the service as a sentence: a capital first, a full stop last. */
-export const sentence = (message) =>
-  message.charAt(0).toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? "" : ".");
-
 /** The class's own picture, or null for a model without any. */
 export function classPicture(label, alt) {
   if (label >= Number(document.documentElement.dataset.pictures)) return null;
@@ -44,7 +40,8 @@ export function one(answer, picture) {
 
 function verdict({ label, class_name: name, probability, answered }) {
   if (!answered) {
-    return el("div", { class: "verdict" }, el("span", { class: "warning", "aria-hidden": "true" }), el("h2", {}, "Not sure"));
+    const warning = el("span", { class: "warning", "aria-hidden": "true" });
+    return el("div", { class: "verdict" }, warning, el("h2", {}, "Not sure"));
   }
   const words = el("div", {}, el("h2", {}, name), el("p", { class: "percent" }, percent(probability)));
   const known = classPicture(label, `An example of ${name}`);
@@ -70,14 +67,15 @@ function bars({ top, threshold }) {
     list.append(el("li", {}, el("span", {}, name), el("span", { class: "share" }, percent(probability)), track));
   }
   if (!threshold) return list;
-  return el("div", {}, list, el("p", { class: "hint" }, `The line marks ${short(threshold)}: from there on the model answers.`));
+  const scale = `The line marks ${short(threshold)}: from there on the model answers.`;
+  return el("div", {}, list, el("p", { class: "hint" }, scale));
 }
 
 /** The picture, and the button that swaps it for the heat map and back. */
 function seen({ class_name: best, label }, { name, url, explain }) {
   const sent = preview(url, `Your picture, ${name}`);
   const frame = el("div", { class: "frame" }, sent);
-  const caption = el("figcaption", { role: "status" }, "Your picture");
+  const caption = el("figcaption", { "aria-live": "polite" }, "Your picture");
   const button = el("button", { type: "button", "aria-pressed": "false" }, "Where did it look?");
   const turn = (shown, words, pressed) => {
     frame.replaceChildren(shown);

@@ -1,15 +1,17 @@
 // What comes in, what is asked, and what is shown for it.
 
-import { classPicture, el, one, percent, sentence } from "./answers.js";
+import { classPicture, el, one, percent } from "./answers.js";
 import { Viewfinder } from "./camera.js";
 import { card, grid, spelled } from "./many.js";
-import { Sentence, dropped, fitted, isZip, sized, sorted } from "./pictures.js";
+import { dropped, fitted, isZip, sized, sorted } from "./pictures.js";
+import { Sentence, get, post } from "./service.js";
 
 const REQUEST = { bytes: 8e6, images: 100 }; // of several pictures at once: a slow line manages, and progress shows
 const EXAMPLES = 6;
 
 const $ = (id) => document.getElementById(id);
 const [status, result] = [$("status"), $("result")];
+const counted = (number) => number.toLocaleString("en");
 const letterlike = (name) => /^\p{L}$/u.test(name) || /^(space|del|nothing)$/i.test(name);
 
 let model = null; // what /model tells
@@ -19,36 +21,21 @@ let addresses = []; // object URLs of the result
 
 const viewfinder = new Viewfinder($("viewfinder"), (files) => answer(files));
 
-async function fetched(address, options) {
-  let response;
-  try {
-    response = await fetch(address, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Sentence("The service cannot be reached. Is it still running?");
-  }
-  if (response.headers.get("Content-Type") === "image/png") return { blob: await response.blob() };
-  const document = await response.json().catch(() => ({ error: { message: `the service answered with status ${response.status}` } }));
-  // Where each picture was refused, the refusals are the answer.
-  if (document.error && !document.results && !document.letters) throw new Sentence(sentence(document.error.message));
-  if (model && document.model && document.model.version !== model.version) await learn();
-  return document;
+/** Ask about `files`; where another model answers than the page tells of, learn about it. */
+async function ask(address, field, files, signal) {
+  const given = await post(address, field, files, signal);
+  if (given.model && given.model.version !== model.version) await learn();
+  return given;
 }
 
-const post = (address, field, files, signal) => {
-  const body = new FormData();
-  for (const file of files) body.append(field, file, file.name);
-  return fetched(address, { method: "POST", body, signal });
-};
-
 async function learn() {
-  model = await fetched("model");
+  model = await get("model");
   $("which").textContent = `${model.name}, ${model.classes.length} classes`;
   $("facts").replaceChildren(...facts());
   const { image_bytes: bytes, request_bytes: whole, images } = model.limits;
   $("limits").textContent =
-    `JPEG, PNG, WebP, BMP or PPM up to ${sized(bytes)}; a zip up to ${sized(whole)} with ${images.toLocaleString("en")} pictures. ` +
-    "They go to this service and nowhere else.";
+    `JPEG, PNG, WebP, BMP or PPM up to ${sized(bytes)}; a zip up to ${sized(whole)} with ` +
+    `${counted(images)} pictures. They go to this service and nowhere else.`;
   $("spelling").hidden = !model.classes.every(letterlike) || !model.classes.some((name) => [...name].length === 1);
   offer();
 }
@@ -56,10 +43,12 @@ async function learn() {
 /** The model's identity and accuracy, as pairs of a term and its value. */
 function facts() {
   const { name, version, metrics, commit, changed } = model;
-  const accuracy = metrics && `${(metrics.accuracy * 100).toFixed(2)} % of ${metrics.images.toLocaleString("en")} images`;
+  const accuracy = metrics && `${(metrics.accuracy * 100).toFixed(2)} % of ${counted(metrics.images)} images`;
   const state = commit && commit.slice(0, 7) + (changed ? ", with changes" : "");
   const pairs = { Model: name, Version: version, "Accuracy on test": accuracy, Commit: state };
-  return Object.entries(pairs).map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value ?? "unknown")));
+  return Object.entries(pairs).map(([term, value]) =>
+    el("div", {}, el("dt", {}, term), el("dd", {}, value ?? "unknown")),
+  );
 }
 
 /** A few classes' own pictures, spread over all of them. */
@@ -77,8 +66,7 @@ function offer() {
 }
 
 async function example(label) {
-  const { blob } = await fetched(`app/classes/${label}.png`);
-  return [new File([blob], `class ${label}.png`, { type: "image/png" })];
+  return [new File([await get(`app/classes/${label}.png`)], `class ${label}.png`, { type: "image/png" })];
 }
 
 /** `heard` is for people who listen to the page: what others see in the answer anyway. */
@@ -93,6 +81,8 @@ const url = (blob) => {
 };
 
 function clear() {
+  $("detail").close();
+  if (result.contains(document.activeElement)) $("choose").focus({ preventScroll: true }); // or the focus were lost
   result.replaceChildren();
   addresses.forEach((each) => URL.revokeObjectURL(each));
   addresses = [];
@@ -102,20 +92,20 @@ function clear() {
 async function answer(files) {
   current.abort();
   const { signal } = (current = new AbortController());
-  $("detail").close();
-  clear();
   try {
-    asked = await files;
+    const found = await files;
     signal.throwIfAborted();
-    if (!asked.length) throw new Sentence("There is no picture in that. Drop image files or a zip.");
+    if (!found.length) throw new Sentence("There is no picture in that. Drop image files or a zip.");
+    asked = found;
+    clear();
     say("Reading …", "busy");
     if (!model) await learn();
     const way = asked.some(isZip) ? archive : asked.length === 1 ? single : spells() ? word : several;
     const [seen, heard] = await way(asked, signal);
     signal.throwIfAborted();
     say(seen, "done", heard);
-    const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (result.getBoundingClientRect().top > innerHeight / 2) status.scrollIntoView({ behavior: reduced ? "auto" : "smooth" });
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    if (result.getBoundingClientRect().top > innerHeight / 2) status.scrollIntoView({ behavior });
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof Sentence)) console.error(error);
@@ -128,7 +118,7 @@ const spells = () => !$("spelling").hidden && $("spell").checked;
 async function single([file], signal) {
   const { file: sent, note } = await fitted(file, model.limits, model.limits.image_bytes);
   say("Asking the model …", "busy");
-  const given = await post("predict", "image", [sent], signal);
+  const given = await ask("predict", "image", [sent], signal);
   signal.throwIfAborted();
   result.replaceChildren(one(given, picture(sent, url(sent), signal)));
   const { answered, class_name: name, probability } = given;
@@ -139,7 +129,7 @@ async function single([file], signal) {
 const picture = (file, address, signal) => ({
   name: file.name,
   url: address,
-  explain: async (label) => url((await post(`explain?label=${label}`, "image", [file], signal)).blob),
+  explain: async (label) => url(await post(`explain?label=${label}`, "image", [file], signal)),
 });
 
 async function several(files, signal) {
@@ -149,7 +139,7 @@ async function several(files, signal) {
   const most = Math.min(REQUEST.bytes, model.limits.request_bytes * 0.95); // a form adds a little to its files
   let [chunk, bytes] = [[], 0];
   const send = async () => {
-    const { results } = await post("predict_batch", "images", chunk, signal);
+    const { results } = await ask("predict_batch", "images", chunk, signal);
     signal.throwIfAborted();
     results.forEach((each, number) => {
       const shown = picture(chunk[number], url(chunk[number]), signal);
@@ -180,8 +170,8 @@ async function archive(files, signal) {
   const most = model.limits.request_bytes;
   if (size > most) throw new Sentence(`${name} has ${sized(size)}; at most ${sized(most)} are taken.`);
   say("Asking the model …", "busy");
-  if (spells()) return read(await post("spell", "archive", files, signal), [], [], signal);
-  const { results } = await post("predict_batch", "archive", files, signal);
+  if (spells()) return read(await ask("spell", "archive", files, signal), [], [], signal);
+  const { results } = await ask("predict_batch", "archive", files, signal);
   signal.throwIfAborted();
   const list = grid();
   list.append(...results.map((each) => card(each, null, () => detail(each, null))));
@@ -197,14 +187,14 @@ async function word(files, signal) {
   signal.throwIfAborted();
   say("Asking the model …", "busy");
   const sent = fits.map(({ file }) => file);
-  return read(await post("spell", "images", sent, signal), sent, fits.map(({ note }) => note).filter(Boolean), signal);
+  return read(await ask("spell", "images", sent, signal), sent, fits.map(({ note }) => note).filter(Boolean), signal);
 }
 
 function read({ word: found, letters, errors }, sent, notes, signal) {
   signal.throwIfAborted();
   const shown = sent.map((file) => picture(file, url(file), signal));
-  const addresses = shown.map((each) => each.url);
-  result.replaceChildren(spelled(found, letters, addresses, (number) => detail(letters[number], shown[number] ?? null)));
+  const open = (number) => detail(letters[number], shown[number] ?? null);
+  result.replaceChildren(spelled(found, letters, shown.map((each) => each.url), open));
   const refused = errors ? `${errors} of ${letters.length} pictures refused.` : "";
   return [refused + shrunk(notes), `The pictures spell ${found.trim() || "no letter"}. `];
 }
@@ -224,7 +214,8 @@ function summed(answers) {
   return `${answers.length} pictures: ${parts.join(", ")}.`;
 }
 
-const shrunk = (notes) => (notes.length > 1 ? ` ${notes.length} were shrunk before they were sent.` : notes.map((note) => ` ${note}`).join(""));
+const shrunk = (notes) =>
+  notes.length > 1 ? ` ${notes.length} were shrunk before they were sent.` : notes.map((note) => ` ${note}`).join("");
 
 async function openCamera() {
   const touch = matchMedia("(pointer: coarse)").matches;

@@ -1,7 +1,8 @@
 // The camera: a square viewfinder that shows what will be sent, one picture at a time or several for a word.
 
-import { Sentence } from "./pictures.js";
+import { Sentence } from "./service.js";
 
+const INSECURE = "Browsers give the camera to pages over https and on this computer only. Choose a picture instead.";
 const WHY = {
   NotAllowedError: "The camera was not allowed. Allow it for this page in the browser, or choose a picture.",
   NotFoundError: "This device has no camera that the browser can see. Choose a picture instead.",
@@ -28,7 +29,7 @@ export class Viewfinder {
 
   /** Show what the camera sees. Throws a Sentence where there is none, or none is allowed. */
   async open(several) {
-    if (!navigator.mediaDevices) throw new Sentence("Browsers give the camera to pages over https and on this computer only.");
+    if (!navigator.mediaDevices) throw new Sentence(INSECURE);
     let stream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });

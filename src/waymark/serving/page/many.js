@@ -1,6 +1,7 @@
 // Answers to several pictures: a grid of cards, or a word with its letters. Each opens the answer in full.
 
-import { classPicture, el, percent, preview, sentence } from "./answers.js";
+import { classPicture, el, percent, preview } from "./answers.js";
+import { sentence } from "./service.js";
 
 export const grid = () => el("ol", { class: "grid" });
 

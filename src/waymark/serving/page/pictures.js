@@ -1,7 +1,6 @@
 // The pictures that a person brings: found in what was dropped, and shrunk where the service would refuse them.
 
-/** What went wrong, in words for the person at the page. */
-export class Sentence extends Error {}
+import { Sentence } from "./service.js";
 
 const QUALITY = 0.92; // of JPEG; artefacts stay far under what the network's small input can show
 const byName = new Intl.Collator("en", { numeric: true });
