@@ -89,7 +89,7 @@ class Service:
                     method, self._url + path, timeout=SECONDS, allow_redirects=False, **request
                 )
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-                trouble = f"cannot be reached ({_cause(error)}); start it, or correct the address"
+                trouble = f"cannot be reached ({_cause(error)})"
             except requests.RequestException as error:
                 raise WaymarkError(f"{self._url}: cannot be asked ({reason(error)})") from None
             else:
