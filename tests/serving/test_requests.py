@@ -1,6 +1,8 @@
 """Bodies and forms within limits: what is taken, and what each violation is refused with."""
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -242,6 +244,22 @@ def test_a_form_cut_anywhere_is_refused(cut: int) -> None:
 )
 def test_a_malformed_form_is_refused(body: bytes) -> None:
     assert refused(lambda: one(request(body, content_type=FORM))) == ("bad_request", 400)
+
+
+def test_a_form_damaged_anyhow_is_read_or_refused() -> None:
+    source = random.Random(0)
+    pieces = [b"\r\n", b"--b", b"--", b"\r\n\r\n", b'name="image"', b'"', b";", b":", b"=", b"\0", b"\xff", b"roi"]
+    fates = Counter[str]()
+    for _ in range(500):
+        changed = bytearray(SOUND * 2)
+        for _ in range(source.randrange(1, 5)):
+            at = source.randrange(len(changed))
+            changed[at : at + source.randrange(8)] = source.choice(pieces)
+        try:
+            fates[type(one(request(bytes(changed), content_type=FORM))).__name__] += 1
+        except Refusal as refusal:
+            fates[refusal.reason] += 1
+    assert fates.keys() == {"SentImage", "bad_request"}
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", FORM[:-1], FORM + "b" * 70])

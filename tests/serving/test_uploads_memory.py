@@ -95,29 +95,37 @@ def zipped(stated: int, stream: bytes, entries: int = 1) -> bytes:
     return local + stream + directory + end
 
 
-WIDE_TEXT = b"a\0\1\0\0\0" + zlib.compress("😀".encode() + b"a" * (2**20 - 8))  # 4 bytes a character in memory
+WIDE = zlib.compress("😀".encode() + b"a" * (2**20 - 8))  # text of which each character takes 4 bytes of memory
+TEXTS = [chunk(b"iTXt", b"%d\0\1\0\0\0" % number + WIDE) for number in range(8)]
 CASES: dict[str, tuple[Callable[[], bytes], str]] = {
     "U1": (lambda: png(30_000, 30_000, zeros(30_001 * 30_000)), "too_many_pixels"),
-    "U3": (lambda: png(SIDE, SIDE, zeros(SIDE * SIDE + 4000), *[chunk(b"iTXt", WIDE_TEXT)] * 8), "decoded"),
+    "U3": (lambda: png(SIDE, SIDE, zeros(SIDE * SIDE + 4000), *TEXTS), "decoded"),
     "U3 64 MB": (lambda: png(8, 8, zeros(100), chunk(b"zTXt", b"a\0\0\x78\xda" + zeros(64 * MB))), "damaged"),
-    "RGBA": (lambda: encoded("RGBA", "PNG", compress_level=1, turned=True), "decoded"),
-    "LA": (lambda: encoded("LA", "PNG", compress_level=1), "decoded"),
-    "a transparent colour": (keyed, "decoded"),
-    "16 bits": (lambda: encoded("I;16", "PNG", compress_level=1, turned=True), "decoded"),
-    "progressive": (lambda: encoded("RGB", "JPEG", progressive=True, subsampling=0, turned=True), "decoded"),
     "progressive CMYK": (lambda: encoded("CMYK", "JPEG", progressive=True), "decoded"),
-    "WebP": (lambda: encoded("RGBA", "WEBP", method=0, turned=True), "decoded"),
     "lossless WebP": (lambda: encoded("RGBA", "WEBP", lossless=True, method=0, quality=0), "decoded"),
     "Z1": (lambda: zipped(2**32 - 2, zeros(1000 * MB) * 10), "suspicious_archive"),
     "Z1 that states less": (lambda: zipped(9 * MB, zeros(1000 * MB) * 10), "damaged"),
     "Z4": (lambda: zipped(0, b"\x03\0", entries=100_001), "too_many_images"),
     "Z4 32 MB": (lambda: zipped(0, b"\x03\0", entries=680_000), "too_many_images"),
 }
+MODES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "RGBA": (lambda: encoded("RGBA", "PNG", compress_level=1, turned=True), "decoded"),
+    "LA": (lambda: encoded("LA", "PNG", compress_level=1), "decoded"),
+    "a transparent colour": (keyed, "decoded"),
+    "16 bits": (lambda: encoded("I;16", "PNG", compress_level=1, turned=True), "decoded"),
+    "progressive": (lambda: encoded("RGB", "JPEG", progressive=True, subsampling=0, turned=True), "decoded"),
+    "WebP": (lambda: encoded("RGBA", "WEBP", method=0, turned=True), "decoded"),
+}
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the highest memory of a process")
-@pytest.mark.parametrize(("make", "reason"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        *(pytest.param(*case, id=name, marks=pytest.mark.slow) for name, case in CASES.items()),
+        *(pytest.param(*case, id=name, marks=pytest.mark.long) for name, case in MODES.items()),
+    ],
+)
 def test_memory_grows_by_less_than_100_mb(tmp_path: Path, make: Callable[[], bytes], reason: str) -> None:
     sent = tmp_path / "sent"
     sent.write_bytes(make())
