@@ -14,7 +14,7 @@ from waymark.errors import WaymarkError
 from waymark.scoring.rows import Row
 
 FORMATS = ("csv", "json", "parquet")
-GROUP = 10_000  # rows of a Parquet row group: some 4 MB in memory
+GROUP = 10_000  # rows of a Parquet row group at least
 
 
 class Table:
@@ -57,8 +57,12 @@ class _Csv(Table):
         yield row["threshold"]
         for rank in self._ranks:
             yield from row["top"][rank - 1].values() if row["top"] else (None, None, None)
-        error = row["error"] or {"reason": None, "message": None}
-        yield from (error["reason"], error["message"], row["model_version"])
+        yield from (*_told(row["error"]).values(), row["model_version"])
+
+
+def _told(error: dict[str, str] | None) -> dict[str, str | None]:
+    """An error as two columns."""
+    return {f"error_{key}": error[key] if error else None for key in ("reason", "message")}
 
 
 class _Json(Table):
@@ -96,25 +100,23 @@ class _Parquet(Table):
                 ("model_version", pyarrow.string()),
             ]
         )
+        self._batch, self._table = pyarrow.RecordBatch, pyarrow.Table
         self._writer = parquet.ParquetWriter(file, self._schema)
-        self._rows: list[Row] = []
+        self._held: list[Any] = []  # batches of Arrow, a tenth of what their rows take as objects
 
     def write(self, rows: list[Row]) -> None:
-        for row in rows:
-            error = row["error"] or {"reason": None, "message": None}
-            self._rows.append({**row, "error_reason": error["reason"], "error_message": error["message"]})
-        if len(self._rows) >= GROUP:
+        flat = [{**row, **_told(row["error"])} for row in rows]
+        self._held.append(self._batch.from_pylist(flat, self._schema))
+        if sum(map(len, self._held)) >= GROUP:
             self._flush()
 
     def _flush(self) -> None:
-        import pyarrow
-
-        self._writer.write_table(pyarrow.Table.from_pylist(self._rows, self._schema))
-        self._rows = []
+        if self._held:
+            self._writer.write_table(self._table.from_batches(self._held, self._schema))
+            self._held = []
 
     def close(self) -> None:
-        if self._rows:
-            self._flush()
+        self._flush()
         self._writer.close()
 
     def abandon(self) -> None:
