@@ -32,8 +32,9 @@ class Endpoint:
     """
 
     def __init__(self, path: str, method: str, handler: Handler) -> None:
+        """`method` is the one that the route takes, or "" where it takes every one."""
         self.path, self.handler = path, handler
-        self.methods = ("GET", "HEAD") if method == "GET" else (method,)
+        self.methods = {"GET": ("GET", "HEAD"), "": ()}.get(method, (method,))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -44,7 +45,7 @@ class Endpoint:
         handlers.instruments.request(self.path, response.status_code, time.perf_counter() - began)
 
     async def _answer(self, handlers: Handlers, request: Request) -> Response:
-        if request.method not in self.methods:
+        if self.methods and request.method not in self.methods:
             allowed = ", ".join(self.methods)
             message = f"this address takes {allowed} only"
             return handlers.refuse(405, "method_not_allowed", message, {"Allow": allowed})
@@ -93,7 +94,7 @@ def create(load: Callable[[], ServedModel], limits: Limits = LIMITS) -> Starlett
         handlers.answering.close()
 
     routes = [Route(path, Endpoint(path, method, handler)) for path, method, handler in ROUTES]
-    everything_else = Route("/{path:path}", Endpoint("other", "GET", _unknown))  # BentoML's own pages, too
+    everything_else = Route("/{path:path}", Endpoint("other", "", _unknown))  # BentoML's own pages, too
     return Starlette(routes=[*routes, everything_else], lifespan=lifespan)
 
 

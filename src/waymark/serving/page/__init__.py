@@ -1,5 +1,6 @@
 """The page at /app: plain HTML, CSS and JavaScript, served as they stand in this folder."""
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,8 @@ FILES = (
 )
 PICTURES = 'data-pictures="0"'  # in index.html, which has to know without a request how many pictures there are
 
+_LABEL = re.compile("[0-9]{1,6}")  # Starlette's own {label:int} fails on numbers of thousands of digits
+
 
 async def home(handlers: Handlers, _: Request) -> Response:
     return RedirectResponse("/app", headers=handlers.headers)
@@ -39,10 +42,10 @@ async def index(handlers: Handlers, _: Request) -> Response:
 
 
 async def picture(handlers: Handlers, request: Request) -> Response:
-    label = int(request.path_params["label"])
-    found = handlers.model.picture(label)
+    label = request.path_params["label"]
+    found = handlers.model.picture(int(label)) if _LABEL.fullmatch(label) else None
     if found is None:
-        raise Refusal("not_found", 404, f"there is no picture of class {label}")
+        raise Refusal("not_found", 404, "there is no picture of such a class")
     return _reply(handlers, found, "image/png")
 
 
@@ -66,5 +69,5 @@ ROUTES = (
     ("/", "GET", home),
     ("/app", "GET", index),
     *((f"/app/{name}", "GET", _handler(name)) for name in FILES),
-    ("/app/classes/{label:int}.png", "GET", picture),
+    ("/app/classes/{label}.png", "GET", picture),
 )
