@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from schemathesis import GenerationMode
@@ -83,7 +83,8 @@ def attack(described: OpenApiSchema, path: str, mode: GenerationMode, examples: 
     def send(case: schemathesis.Case[Any], keep: bool) -> None:
         if mode is GenerationMode.POSITIVE and not keep:
             case.query.pop("roi", None)  # most regions lie outside these small pictures
-        response = case.call_and_validate()
+        assume(not (isinstance(case.body, dict) and isinstance(case.body.get("roi"), list) and "image" in case.body))
+        response = case.call_and_validate()  # but for the line above: no form tells a list of one text from the text
         statuses[response.status_code] += 1
 
     send()

@@ -61,7 +61,12 @@ def document(model: ServedModel, limits: Limits) -> Json:
     one = {"multipart/form-data": _form({"image": BINARY, "roi": ROI}, required=["image"]), **_raw(IMAGE_TYPES)}
     fields = {
         "images": {"type": "array", "items": BINARY, "minItems": 1, "maxItems": limits.images},
-        "roi": {"type": "array", "items": ROI, "description": "None, or one for each image, in their order."},
+        # Without a pattern: one that does not hold is the error of its image, not of the request.
+        "roi": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "None, or one x1,y1,x2,y2 for each image, in their order.",
+        },
         "archive": BINARY | {"description": "One zip, in place of `images`."},
     }
     either = [{"required": ["images"]}, {"required": ["archive"], "not": {"required": ["roi"]}}]
