@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from waymark.serving.batching import OverloadError
 from waymark.serving.limits import LIMITS, Limits
-from waymark.serving.requests import Reception, SentImage, SentImages, box, whole_number
+from waymark.serving.requests import Reception, SentImage, SentImages
 from waymark.serving.uploads import Refusal
 
 SMALL = Limits(image_bytes=1000, request_bytes=5000, images=3, body_seconds=0.05, in_flight_bytes=3000)
@@ -295,31 +295,3 @@ def test_all_bodies_together_stay_within_their_budget() -> None:
         return [*held, reception.in_flight]
 
     assert asyncio.run(serve()) == [2000, 2000, 0, 3000, 0]
-
-
-def test_a_region_has_its_last_column_and_row_in_the_image() -> None:
-    assert box("0,0,3,1", 4, 2) == (0, 0, 3, 1)
-    assert box("3,1,3,1", 4, 2) == (3, 1, 3, 1)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "0,0,4,1", "0,0,3,2", "-1,0,3,1", "2,0,1,1", "0,1,3,0", "0,0,3", "0,0,3,1,1", "0,0,3.5,1", "0, 0,3,1"),
-        *("0,0,٣,1", "0,0,3,1\n", "9" * 5000 + ",0,3,1", "nan,0,3,1"),
-    ],
-)
-def test_any_other_region_is_refused_with_the_size_of_the_image(text: str) -> None:
-    with pytest.raises(Refusal, match=r"within this image of 4 × 2 pixels$") as refusal:
-        box(text, 4, 2)
-    assert refusal.value.reason == "bad_request"
-
-
-def test_a_number_is_read_within_its_bounds() -> None:
-    def top(text: str | None) -> int:
-        return whole_number(text, name="top", lowest=1, highest=43, default=5)
-
-    assert [top(text) for text in (None, "1", "43", "007")] == [5, 1, 43, 7]
-    for text in ("", "0", "44", "-1", "1.0", "1e1", "٣", "1\n", "9" * 5000, "NaN"):
-        with pytest.raises(Refusal, match=r"^top has to be a whole number from 1 to 43$"):
-            top(text)
