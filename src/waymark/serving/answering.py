@@ -19,6 +19,7 @@ from waymark.serving.requests import box
 from waymark.serving.uploads import Refusal
 
 DECODED_AT_ONCE = 2**16  # pixels; decoding that many takes about a millisecond, handing them to a thread a tenth
+OPENED_AT_ONCE = 2**18  # bytes; the headers of a larger file may take a tenth of a second
 DECODERS = 2  # threads, so that as many large images are in memory at most
 BATCH = 32  # images; larger batches were no faster, and a single image waits for the batch before it
 CHUNK_SECONDS = 0.05  # after which a decoder lets another request take its turn
@@ -84,6 +85,8 @@ class Answering:
             )
 
     async def _cut(self, data: bytes, roi: str | None) -> Cut:
+        if len(data) > OPENED_AT_ONCE:
+            return await self._on_thread(lambda: self._cut_opened(uploads.opened(data, self.limits), roi))
         opened = uploads.opened(data, self.limits)
         if opened.width * opened.height <= DECODED_AT_ONCE:
             return self._cut_opened(opened, roi)

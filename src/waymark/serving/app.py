@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from waymark.serving import description, page, reference
+from waymark.serving import description, page, reference, uploads
 from waymark.serving.batching import OverloadError
 from waymark.serving.handlers import Handlers
 from waymark.serving.instruments import Instruments
@@ -86,6 +86,7 @@ def create(load: Callable[[], ServedModel], limits: Limits = LIMITS) -> Starlett
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        uploads.hush()
         model = load()
         app.state.handlers = handlers = Handlers(model, limits, Instruments())
         handlers.instruments.model(model.name, model.version)

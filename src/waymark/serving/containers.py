@@ -7,7 +7,7 @@ pixels. Real ones have some dozens. Each check takes microseconds on those.
 import re
 import struct
 
-PNG_CHUNKS = 4096  # 8.4 million pixels in the 8 KiB chunks of libpng are a thousand
+PNG_CHUNKS = 4096  # 3.5 million pixels in the 8 KiB chunks of libpng are a thousand
 PNG_EXTRAS = 2 * 2**20  # bytes of all that is no pixels; text is four times as large in memory
 PNG_COMPRESSED_TEXTS = 8  # each unpacks to a megabyte at most, and to four in memory
 JPEG_SEGMENTS = 512  # before the pixels; an ICC profile of 4 MB is 64
