@@ -1,6 +1,7 @@
 """The real application on loopback, with models of a few numbers that tell colours apart."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -8,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from waymark import paths
-from waymark.contract import Contract
+from waymark.contract import Box, Contract
 from waymark.serving.limits import LIMITS, Limits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +41,7 @@ LETTERS: dict[str, Colour] = {
 }
 Serve = Callable[..., str]
 WriteModel = Callable[..., Path]
+Compare = Callable[..., dict[str, float]]
 
 SERVER = """
 import json, socket, sys
@@ -168,3 +171,52 @@ def _write_onnx(path: Path, colours: NDArray[np.float32]) -> str:
     )
     onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)]), path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def compare() -> Compare:
+    return _compare
+
+
+def _compare(
+    url: str, images: Sequence[tuple[bytes, Box]], cut: NDArray[np.float64], whole: NDArray[np.float64]
+) -> dict[str, float]:
+    """Ask the service at `url` for images with a region in every way; for each way the largest |Δp| of any class.
+
+    `cut` and `whole` are the probabilities to be expected with the regions and without: (N, classes). Fails where the
+    most probable class is another one.
+    """
+    query, rois = f"top={cut.shape[1]}", [",".join(map(str, roi)) for _, roi in images]
+    session = requests.Session()
+
+    def ask(path: str, **sent: Any) -> Any:
+        response = session.post(f"{url}/{path}", timeout=PATIENCE, **sent)
+        assert response.ok, response.text
+        return response.json()
+
+    ways: dict[str, tuple[list[Any], NDArray[np.float64]]] = {
+        way: ([], whole if way == "zip" else cut) for way in ("raw", "form", "batch", "zip")
+    }
+    for (data, _), roi in zip(images, rois, strict=True):
+        ways["raw"][0].append(ask(f"predict?{query}&roi={roi}", data=data))
+        ways["form"][0].append(ask(f"predict?{query}", files={"image": data}, data={"roi": roi}))
+    for start in range(0, len(images), 500):
+        some = slice(start, start + 500)
+        form: list[tuple[str, Any]] = [("images", data) for data, _ in images[some]]
+        form += [("roi", (None, roi)) for roi in rois[some]]
+        ways["batch"][0].extend(ask(f"predict_batch?{query}", files=form)["results"])
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as opened:
+            for number, (data, _) in enumerate(images[some]):
+                opened.writestr(f"{number}.png", data)
+        ways["zip"][0].extend(ask(f"predict_batch?{query}", data=archive.getvalue())["results"])
+    return {way: _largest_difference(answers, expected) for way, (answers, expected) in ways.items()}
+
+
+def _largest_difference(answers: Sequence[Any], expected: NDArray[np.float64]) -> float:
+    said = np.zeros_like(expected)
+    for row, answer in zip(said, answers, strict=True):
+        for ranked in answer["top"]:
+            row[ranked["label"]] = ranked["probability"]
+    assert [answer["label"] for answer in answers] == expected.argmax(axis=1).tolist()
+    return float(np.abs(said - expected).max())
