@@ -8,9 +8,9 @@ export const el = (tag, attributes = {}, ...children) => {
 };
 
 export function percent(probability) {
-  if (probability > 0.9994) return "> 99.9 %";
-  if (probability > 0 && probability < 0.0005) return "< 0.1 %";
-  return `${(probability * 100).toFixed(1)} %`;
+  if (probability > 0.9994) return "> 99.9\u00a0%";
+  if (probability > 0 && probability < 0.0005) return "< 0.1\u00a0%";
+  return `${(probability * 100).toFixed(1)}\u00a0%`;
 }
 
 /** The class's own picture, or null for a model without any. */
@@ -48,7 +48,7 @@ function verdict({ label, class_name: name, probability, answered }) {
   return el("div", { class: "verdict" }, ...(known ? [known] : []), words);
 }
 
-const short = (threshold) => `${Number((threshold * 100).toFixed(1))} %`;
+const short = (threshold) => `${Number((threshold * 100).toFixed(1))}\u00a0%`;
 
 function doubt({ class_name: name, probability, threshold }) {
   return (
