@@ -56,7 +56,7 @@ def memory(pid: int) -> Memory:
     """What `pid` and its descendants hold now; nothing for those that have ended."""
     page = os.sysconf("SC_PAGE_SIZE")
     resident = private = 0
-    for process in _family(pid):
+    for process in family(pid):
         try:
             # size, resident, shared (of files and shared memory), …: proc_pid_statm(5)
             _, pages, shared, *_ = map(int, Path(f"/proc/{process}/statm").read_text(encoding="ascii").split())
@@ -67,14 +67,15 @@ def memory(pid: int) -> Memory:
     return Memory(resident, private)
 
 
-def _family(pid: int) -> Iterator[int]:
+def family(pid: int) -> Iterator[int]:
+    """`pid` and its descendants."""
     yield pid
     try:
         lists = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
         return
     for child in " ".join(lists).split():
-        yield from _family(int(child))
+        yield from family(int(child))
 
 
 def peak(command: Sequence[str], folder: Path) -> Memory:
