@@ -1,6 +1,5 @@
 """The service that `bentoml serve`, `bentoml build` and `waymark package` take."""
 
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ if (ROOT / "waymark").is_dir():
 from waymark.errors import WaymarkError  # noqa: E402
 from waymark.serving import app, container_image, model  # noqa: E402
 
-load = partial(model.load, ROOT, threads=len(os.sched_getaffinity(0)))
+load = partial(model.load, ROOT, threads=model.cores())
 
 
 @bentoml.service(

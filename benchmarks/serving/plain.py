@@ -3,7 +3,6 @@
 Flask and FastAPI each with its own form parser and JSON, the image opened by Pillow, one image at a time.
 """
 
-import os
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from waymark import contract, paths
 from waymark.predictor import Predictor
+from waymark.serving.model import cores
 
 TOP = 5
 
@@ -21,7 +21,7 @@ class Model:
 
     def __init__(self, root: Path) -> None:
         self.contract = contract.read(root / paths.CONTRACT)
-        threads = len(os.sched_getaffinity(0))
+        threads = cores()
         self.predictor = Predictor(root / paths.ONNX, self.contract, threads, spinning=False)
 
     def answer(self, file: IO[bytes]) -> dict[str, Any]:

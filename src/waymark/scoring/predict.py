@@ -14,6 +14,7 @@ from tqdm import tqdm
 from waymark.scoring import finding, tables
 from waymark.scoring.finding import Found, Sent
 from waymark.scoring.rows import Row, Scorer
+from waymark.serving import model
 
 REFUSED = 3  # exit code where some images have an error in place of an answer
 BROKEN_PIPE = 141  # what a shell reports of a command whose reader went away
@@ -40,7 +41,7 @@ def run(
     versions: set[str] = set()
     try:
         with closing(_scorer(url, top)) as scorer, tables.writing(kind, output, scorer.top) as write:
-            for rows in _rows(scorer, found, threads or _cores(), quiet=output is None and sys.stdout.isatty()):
+            for rows in _rows(scorer, found, threads or model.cores(), quiet=output is None and sys.stdout.isatty()):
                 write(rows)
                 outcomes.update(map(_outcome, rows))
                 versions.update(row["model_version"] for row in rows)
@@ -51,10 +52,6 @@ def run(
     if len(versions) > 1:
         logger.warning("the service changed its model on the way: %s", ", ".join(sorted(versions)))
     return REFUSED if outcomes["refused"] else 0
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _scorer(url: str | None, top: int | None) -> Scorer:

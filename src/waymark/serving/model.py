@@ -1,6 +1,7 @@
 """The model that answers: its ONNX file and contract, what is known of how it came to be, and its answers in words."""
 
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -78,6 +79,11 @@ class ServedModel:
         threshold = self.predictor.contract.threshold
         answered = bool(probabilities[order[0]] >= threshold)
         return {**ranked[0], "answered": answered, "threshold": threshold, "top": ranked}
+
+
+def cores() -> int:
+    """Processor cores that this process may use; where the system does not tell (macOS), those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load(root: Path, threads: int) -> ServedModel:
