@@ -187,26 +187,6 @@ def test_an_address_in_the_place_of_an_image_is_never_fetched(url: str) -> None:
             listening.accept()
 
 
-@pytest.mark.parametrize("path", ["healthz", "livez", "readyz"])
-def test_bentoml_says_that_it_lives_and_nothing_else(bentoml_url: str, path: str) -> None:
-    response = requests.get(f"{bentoml_url}/{path}", timeout=10)
-    assert (response.status_code, response.text.strip()) == (200, "")
-    assert "Server" not in response.headers
-
-
-def test_bentoml_s_own_description_names_the_addresses_and_nothing_else(bentoml_url: str, letters_url: str) -> None:
-    told = requests.get(f"{bentoml_url}/schema.json", timeout=10).json()
-    assert (told["name"], told["routes"]) == ("waymark", [])
-    assert {json.dumps(each) for each in told["paths"].values()} == {'{"mounted": true}'}
-    assert not LEAKS.search(json.dumps(told).replace(".png", ""))
-
-
-def test_bentoml_s_page_and_client_files_are_not_served(bentoml_url: str) -> None:
-    for path in ("static_content/swagger-ui.css", "static_content/", "docs.json", "_bentoml_internal", "__bentoml__"):
-        refused(requests.get(f"{bentoml_url}/{path}", timeout=10), 404, "not_found")
-    assert "bento" not in requests.get(f"{bentoml_url}/docs", timeout=10).text.lower()
-
-
 @pytest.mark.slow
 def test_good_requests_are_answered_while_hostile_ones_come_in(bentoml_url: str) -> None:
     hostile: list[tuple[str, dict[str, Any]]] = [
