@@ -102,7 +102,7 @@ class _Parquet(Table):
         )
         self._batch, self._table = pyarrow.RecordBatch, pyarrow.Table
         self._writer = parquet.ParquetWriter(file, self._schema)
-        self._held: list[Any] = []  # batches of Arrow, a tenth of what their rows take as objects
+        self._held: list[Any] = []  # batches of Arrow, an eighth of what their rows take as objects
 
     def write(self, rows: list[Row]) -> None:
         flat = [{**row, **_told(row["error"])} for row in rows]
