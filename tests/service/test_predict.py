@@ -156,6 +156,11 @@ def test_more_classes_than_there_are_are_an_error_in_both_ways(run: Run, url: st
     assert run("in", "--top", "5", "--url", url) == sentence
 
 
+@pytest.mark.parametrize("threads", ["0", "257", "many"])
+def test_threads_that_are_none_are_refused(run: Run, threads: str) -> None:
+    assert run("in", "--threads", threads) == 2  # as argparse does
+
+
 def test_a_mistake_leaves_the_output_as_it_was(run: Run) -> None:
     Path("rows.csv").write_text("before")
     assert run("none.png", "--output", "rows.csv") == "error: none.png: there is no such file or folder"
