@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import bentoml
+import uvicorn.config
 
 ROOT = Path(__file__).parent
 if (ROOT / "waymark").is_dir():
@@ -16,6 +17,10 @@ from waymark.errors import WaymarkError  # noqa: E402
 from waymark.serving import app, container_image, model  # noqa: E402
 
 load = partial(model.load, ROOT, threads=model.cores())
+
+# Not uvloop, even where it is installed: it accepts one connection in each turn of the loop, so that under too much
+# load newcomers wait in the kernel for seconds, where nothing can refuse them. asyncio's own takes all that have come.
+uvicorn.config.LOOP_FACTORIES["auto"] = uvicorn.config.LOOP_FACTORIES["asyncio"]
 
 
 @bentoml.service(
@@ -30,7 +35,7 @@ load = partial(model.load, ROOT, threads=model.cores())
 )
 @bentoml.asgi_app(app.create(load))
 class Waymark:
-    @bentoml.on_deployment
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
     def check() -> None:
         """Once, before any worker starts: a model that is missing or not the contract's stops here."""
