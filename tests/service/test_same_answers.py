@@ -101,14 +101,14 @@ def real_signs() -> tuple[Images, Images, list[int]]:
 
 
 def learned(images: Images, labels: list[int]) -> torch.nn.Module:
-    """A network that has seen the images three times: far from good, but it tells signs apart."""
+    """A network that has seen the images twice: far from good, but it tells signs apart."""
     torch.manual_seed(0)
-    model = network.build("sign_resnet", len(CLASSES), 16)
+    model = network.build("sign_resnet", len(CLASSES), 8)
     plain = Contract("gtsrb", CLASSES, SIZE, 0.1, (0.34, 0.31, 0.32), (0.27, 0.26, 0.28))
     inputs = torch.from_numpy(plain.normalise(np.stack([plain.image(decode(data), roi) for data, roi in images])))
     targets = torch.tensor(labels)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
-    for _ in range(3):
+    for _ in range(2):
         for batch in torch.randperm(len(targets)).split(64):
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(model(inputs[batch]), targets[batch]).backward()
@@ -120,6 +120,6 @@ def learned(images: Images, labels: list[int]) -> torch.nn.Module:
 def test_every_real_sign_is_answered_alike_in_every_way(tmp_path: Path, serve: "Serve", compare: "Compare") -> None:
     images, training, labels = real_signs()
     assert len(images) == 2640
-    model = learned(training, labels)
+    model = learned(training[::4], labels[::4])
     contract = exported(model, tmp_path, temperature=1.0)
     agree(model, contract, images, tmp_path, serve(tmp_path), compare)
