@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from waymark.serving import explaining, uploads
-from waymark.serving.batching import Batcher
+from waymark.serving.batching import Batcher, OverloadError
 from waymark.serving.instruments import Instruments
 from waymark.serving.limits import Limits
 from waymark.serving.model import ServedModel
@@ -35,6 +35,7 @@ class Answering:
     def __init__(self, model: ServedModel, limits: Limits, instruments: Instruments) -> None:
         self.model, self.limits, self.instruments = model, limits, instruments
         self.contract = model.predictor.contract
+        self.singles = 0  # that are being answered
         self.batcher = Batcher(model.predictor.logits, largest=BATCH, waiting=limits.waiting, observe=instruments.batch)
         self.decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decoder")
 
@@ -42,10 +43,20 @@ class Answering:
         self.decoders.shutdown(cancel_futures=True)
         self.batcher.close()
 
+    def admit(self) -> None:
+        """OverloadError where as many single images are being answered as may."""
+        if self.singles >= self.limits.singles:
+            raise OverloadError
+
     async def one(self, data: bytes, roi: str | None, top: int) -> Answer:
         """The answer to one image. Raises Refusal, OverloadError and TimeoutError."""
-        async with asyncio.timeout(self.limits.answer_seconds):
-            answers = self.model.answers(await self.batcher((await self._cut(data, roi))[None]), top)
+        self.admit()
+        self.singles += 1
+        try:
+            async with asyncio.timeout(self.limits.answer_seconds):
+                answers = self.model.answers(await self.batcher((await self._cut(data, roi))[None]), top)
+        finally:
+            self.singles -= 1
         self.instruments.answers(answers)
         return answers[0]
 

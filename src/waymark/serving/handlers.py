@@ -27,6 +27,7 @@ class Handlers:
         self.headers = {"Model-Version": model.version}
 
     async def predict(self, request: Request) -> Response:
+        self.answering.admit()  # before the body is looked at: to refuse has to be cheap
         top = self._top(request)
         async with self.reception.one(request) as sent:
             answer = await self.answering.one(sent.data, sent.roi, top)
