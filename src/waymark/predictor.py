@@ -21,7 +21,7 @@ class Predictor:
     """
 
     def __init__(self, onnx: Path, contract: Contract, threads: int, *, spinning: bool = True) -> None:
-        """`spinning` lets idle threads wait busily: quicker for one long run, but it starves whatever runs beside it."""
+        """`spinning`: idle threads wait busily, quicker for one long run, but it starves whatever runs beside it."""
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime  # after the switch above, which it reads when it is imported
 

@@ -140,7 +140,7 @@ def members_of(split: str, label: int) -> list[int]:
     return listed.index[(listed["split"] == split) & (listed["label"] == label)].tolist()
 
 
-def test_class_picture_is_the_training_image_with_the_largest_box_and_the_first_of_several(collected: Params) -> None:
+def test_class_picture_is_of_equals_the_one_with_the_largest_box_and_then_the_first(collected: Params) -> None:
     prepare.run(collected)
     before, (first, *_), (_, second, third, *_) = tiles(), members_of("train", 0), members_of("train", 1)
     assert colours(before[0]) == {(first, 100, 200)}
@@ -155,6 +155,18 @@ def test_class_picture_is_the_training_image_with_the_largest_box_and_the_first_
     after = tiles()
     assert colours(after[1]) == {(second, 100, 200)}
     assert (after[0] == before[0]).all()
+
+
+def test_class_picture_is_the_one_with_the_most_contrast_among_the_larger(collected: Params) -> None:
+    prepare.run(collected)
+    listed = pd.read_parquet(paths.MANIFEST)
+    _, second, third, *_ = members_of("train", 1)
+    for row, contrast, side in ((second, 200, 4), (third, 100, 14)):  # from column 2 on; the others' boxes have 16
+        listed.at[row, "thumbnail"] = bytes([0, 0, 0, contrast, contrast, contrast] * 72)
+        listed.at[row, "roi_x2"] = 2 + side
+    manifest.write(listed, paths.MANIFEST)
+    prepare.run(collected)
+    assert colours(tiles()[1]) == {(third, 100, 200)}
 
 
 def test_class_picture_of_images_without_boxes_is_the_largest_of_them(collected: Params) -> None:

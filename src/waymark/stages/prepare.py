@@ -145,16 +145,20 @@ def write_images(path: Path, rows: pd.DataFrame, contract: Contract, read: Read,
 def write_class_pictures(path: Path, rows: pd.DataFrame, contract: Contract, read: Read) -> None:
     """Write a picture of each class, below each other in the order of labels, for people to know the classes by.
 
-    It is the class's image with the most pixels of what it shows, the first of several, cut as the network's input is
-    but larger and in colour; plain grey for a class without an image in `rows`.
+    It is the image with the most contrast among the class's larger ones, which have at least half as many pixels of
+    what they show as its largest; of equals the largest, then the first. It is cut as the network's input is, but
+    larger and in colour. A class without an image in `rows` is plain grey.
     """
     clear = replace(contract, image_size=PICTURE, colour="rgb", equalise="none")
     pictures = np.full((len(contract.class_names), PICTURE, PICTURE, 3), BLANK, np.uint8)
     box = rows[BOX].astype(np.float64)
     boxed = (box["roi_x2"] + 1 - box["roi_x1"]) * (box["roi_y2"] + 1 - box["roi_y1"])
     whole = rows["width"].astype(np.float64) * rows["height"].astype(np.float64)
-    largest = boxed.fillna(whole).fillna(0.0).groupby(rows["label"]).idxmax()
-    columns = rows.loc[largest.sort_values(), ["label", "archive", "member", *BOX]]  # a tar is read from its beginning
+    size = boxed.fillna(whole).fillna(0.0)
+    grey = near_duplicates.samples(rows["thumbnail"]).reshape(len(rows), -1, 3).mean(axis=2)
+    ranked = rows.assign(size=size, contrast=grey.std(axis=1))[2 * size >= size.groupby(rows["label"]).transform("max")]
+    best = ranked.sort_values(["contrast", "size"], ascending=False, kind="stable").drop_duplicates("label")
+    columns = best.sort_index()[["label", "archive", "member", *BOX]]  # a tar is read from its beginning
     for label, *entry in columns.itertuples(index=False):
         pictures[label] = cut(clear, read, *entry)
     Image.fromarray(pictures.reshape(-1, PICTURE, 3)).save(path, "PNG")
