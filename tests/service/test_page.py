@@ -223,7 +223,7 @@ def test_doubtful_picture_is_not_sure_and_says_why(visit: Visit, signs: str) -> 
     expect(page.get_by_role("heading", level=2)).to_have_text("Not sure")
     said = (
         r"The best guess is “(Stop|Turn left ahead)” with [45]\d\.\d\s%\. "
-        r"Under 80\s% too many guesses were wrong when the model was checked, so it gives no answer\."
+        r"Under 80\s% a guess is wrong too easily, so the model gives no answer\."
     )
     shows(page, ".reading > p", re.compile(f"^{said}$"))
     assert page.locator(".percent").count() == 0

@@ -53,7 +53,7 @@ const short = (threshold) => `${Number((threshold * 100).toFixed(1))}\u00a0%`;
 function doubt({ class_name: name, probability, threshold }) {
   return (
     `The best guess is “${name}” with ${percent(probability)}. ` +
-    `Under ${short(threshold)} too many guesses were wrong when the model was checked, so it gives no answer.`
+    `Under ${short(threshold)} a guess is wrong too easily, so the model gives no answer.`
   );
 }
 
