@@ -26,7 +26,7 @@ def main() -> None:
     comparing.add_argument("--rounds", type=int, default=7)
     comparing.add_argument("--seconds", type=float, default=1.5, help="of each turn")
     loading = commands.add_parser("load", help="the cases of an open model")
-    loading.add_argument("cases", nargs="+", choices=load.CASES, metavar="CASE", help=", ".join(load.CASES))
+    loading.add_argument("cases", nargs="+", choices=load.NAMES, metavar="CASE", help=", ".join(load.NAMES))
     loading.add_argument("--rate", type=float, help="take this for the rate that L1 finds, in requests a second")
     loading.add_argument("--minutes", type=float, help="take this for the minutes that L2 and L4 last")
     arguments = parser.parse_args()

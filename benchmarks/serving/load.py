@@ -2,8 +2,11 @@
 
 import os
 import signal
+import statistics
 import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +17,15 @@ from serving.open_loop import Outcomes
 from serving.servers import Server
 
 LIMIT = 0.05  # seconds; the 99th percentile that L1 allows
-SEARCH_SECONDS = 10.0  # of each rate that L1 tries
+SEARCH_SECONDS = 8.0  # of each rate that L1 tries
 ACCURACY = 1.05  # L1 ends where the highest rate that held and the lowest that did not are as near as this
 STEADY_SHARE = 0.6  # of L1's rate, for L2
 STEADY_MINUTES, MEMORY_MINUTES = 10.0, 30.0
-OVERLOAD, OVERLOAD_SECONDS = 2.0, 60.0  # times L1's rate
-RECOVERY = 5.0  # seconds
+OVERLOAD, OVERLOAD_SECONDS = 2.0, 60.0  # times L1's rate, for L3
+CALM_SECONDS = 10.0  # before it and, twice as long, after it
+COLD_STARTS = 5
+WARM_UP = 2.0  # seconds
+WARM_MINUTES = 2.0  # BentoML keeps a timer of each request for one
 MEGABYTE = 2**20
 
 
@@ -64,47 +70,32 @@ class Load:
 
     def overload(self) -> None:
         """L3."""
-        calm = 10.0
-
-        def rate(second: float) -> float:
-            return self.rate * (OVERLOAD if calm <= second < calm + OVERLOAD_SECONDS else STEADY_SHARE)
-
-        outcomes = open_loop.run(self.server.port, [self.single], rate, calm + OVERLOAD_SECONDS + 2 * calm)
-        during = outcomes.of((outcomes.due >= calm) & (outcomes.due < calm + OVERLOAD_SECONDS))
+        outcomes, end = self.overloaded()
+        during = outcomes.of((outcomes.due >= end - OVERLOAD_SECONDS) & (outcomes.due < end))
         refused = during.of(during.status == 503)
-        other = during.of((during.status != 503) & (during.status != 200))
+        other = during.errors - len(refused.due)
         print(
             f"L3  {OVERLOAD_SECONDS:.0f} s at {OVERLOAD * self.rate:,.0f} requests/s: {len(during.due):,} requests, "
-            f"{len(refused.due):,} refused with 503 (p99 {1000 * refused.quantile(0.99):,.0f} ms), "
-            f"{len(other.due):,} other errors; answered: p99 {1000 * during.answered.quantile(0.99):,.0f} ms; "
-            f"recovered within {recovery(outcomes, calm + OVERLOAD_SECONDS):.1f} s"
+            f"{len(refused.due):,} refused with 503 (p50 {1000 * refused.quantile(0.5):,.0f}, "
+            f"p99 {1000 * refused.quantile(0.99):,.0f} ms), {other:,} other errors; "
+            f"answered: p99 {1000 * during.answered.quantile(0.99):,.0f} ms; "
+            f"recovered in {recovery(outcomes, end):.1f} s"
         )
+
+    def overloaded(self) -> tuple[Outcomes, float]:
+        """A minute of twice L1's rate between two calm times, and the second when it ends."""
+        calm, end = CALM_SECONDS, CALM_SECONDS + OVERLOAD_SECONDS
+
+        def rate(second: float) -> float:
+            return self.rate * (OVERLOAD if calm <= second < end else STEADY_SHARE)
+
+        return open_loop.run(self.server.port, [self.single], rate, end + 2 * calm), end
 
     def memory(self) -> None:
         """L4."""
-        minutes = self.minutes or MEMORY_MINUTES
-        held: list[tuple[float, float, int]] = []
-        stop = threading.Event()
-        watching = threading.Thread(target=self._watch, args=(held, stop))
-        watching.start()
-        outcomes = open_loop.run(self.server.port, [self.single], STEADY_SHARE * self.rate, 60 * minutes)
-        stop.set()
-        watching.join()
-        seconds, megabytes, descriptors = np.array(held).T
-        settled = seconds > min(120.0, seconds[-1] / 4)  # BentoML keeps a timer for each request for a minute
-        slope = np.polyfit(seconds[settled] / 60, megabytes[settled], 1)[0]
-        print(
-            f"L4  {minutes:g} minutes at {STEADY_SHARE * self.rate:,.0f} requests/s: {slope:+.2f} MB/min from "
-            f"{megabytes[settled][0]:.0f} to {megabytes[-1]:.0f} MB; descriptors {descriptors[settled].min():.0f} to "
-            f"{descriptors[settled].max():.0f}; {_summary(outcomes)}"
-        )
-
-    def _watch(self, held: list[tuple[float, float, int]], stop: threading.Event) -> None:
-        began = time.monotonic()
-        while not stop.wait(1.0):
-            worker = servers.worker(self.server)
-            memory = stage_memory.memory(worker).private / MEGABYTE
-            held.append((time.monotonic() - began, memory, len(list(Path(f"/proc/{worker}/fd").iterdir()))))
+        minutes, rate = self.minutes or MEMORY_MINUTES, STEADY_SHARE * self.rate
+        growth, outcomes = grow(self.server, self.single, rate, minutes)
+        print(f"L4  {minutes:g} minutes at {rate:,.0f} requests/s: {growth}; {_summary(outcomes)}")
 
     def mixed(self) -> None:
         """L5."""
@@ -122,33 +113,91 @@ class Load:
         print(
             f"L6  64 clients that send a byte a second, beside {0.3 * self.rate:,.0f} requests/s: {_summary(outcomes)}"
         )
-        print(f"    the slow ones: {ends}")
+        print(f"    the slow ones: {', '.join(f'{count} {end}' for end, count in ends.items())}")
 
     def killed(self) -> None:
         """K9."""
-        rate, seconds = 0.3 * self.rate, 15.0
-        in_flight = threading.Timer(5.0, lambda: os.kill(servers.worker(self.server), signal.SIGKILL))
-        in_flight.start()
-        outcomes = open_loop.run(self.server.port, [self.single], rate, seconds)
-        lost = outcomes.of(outcomes.status != 200)
+        rate, killed = 0.3 * self.rate, [0.0]
+
+        def kill() -> None:
+            killed[0] = time.perf_counter()
+            os.kill(servers.workers(self.server)[0], signal.SIGKILL)
+
+        timer = threading.Timer(5.0, kill)
+        timer.start()
+        outcomes = open_loop.run(self.server.port, [self.single], rate, 20.0)
+        end = killed[0] - outcomes.began
+        after = outcomes.of(outcomes.due > end)
         print(
             f"K9  worker killed at {rate:,.0f} requests/s: {outcomes.errors} of {len(outcomes.due):,} requests lost, "
-            f"all due within {np.ptp(lost.due) if len(lost.due) else 0:.3f} s; "
-            f"back within {outcomes.answered.waited.max():.1f} s"
+            f"{after.errors} of them sent after it; answering again {first_answer(after) - end:.1f} s later, "
+            f"as before after {recovery(outcomes, end):.1f} s"
         )
 
 
-def recovery(outcomes: Outcomes, end: float) -> float:
-    """Seconds after `end` from which on no request fails or waits longer than LIMIT at the 99th percentile.
+def first_answer(outcomes: Outcomes) -> float:
+    """When the first answer came, in seconds from the start."""
+    answered = outcomes.answered
+    return float((answered.due + answered.waited).min())
 
-    Looked at in halves of a second.
-    """
-    last = end
+
+def cold_start(folder: Path) -> None:
+    """L9."""
+    starts = []
+    for _ in range(COLD_STARTS):
+        with servers.running("waymark", folder) as server:
+            starts.append(server.seconds_to_start)
+    print(
+        f"L9  {statistics.median(starts):.2f} s from `bentoml serve` to its first answer ({COLD_STARTS} starts: "
+        f"{min(starts):.2f} to {max(starts):.2f})"
+    )
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Of the private memory of all the service's processes and of their descriptors, from when it is warm."""
+
+    slope: float  # MB a minute, least squares
+    memory: tuple[float, float]  # MB at the start and at the end
+    descriptors: tuple[int, int]  # least and most
+
+    def __str__(self) -> str:
+        start, end = self.memory
+        least, most = self.descriptors
+        return f"memory {self.slope:+.2f} MB/min, {start:.0f} to {end:.0f} MB; descriptors {least} to {most}"
+
+
+def grow(server: Server, request: bytes, rate: float, minutes: float) -> tuple[Growth, Outcomes]:
+    """What `minutes` of load do to the service."""
+    held: list[tuple[float, float, int]] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        began = time.monotonic()
+        while not stop.wait(1.0):
+            memory = stage_memory.memory(server.process.pid).private / MEGABYTE
+            held.append((time.monotonic() - began, memory, servers.descriptors(server)))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    outcomes = open_loop.run(server.port, [request], rate, 60 * minutes)
+    stop.set()
+    watching.join()
+    seconds, memory, descriptors = np.array(held).T
+    warm = seconds > min(WARM_MINUTES * 60, seconds[-1] / 4)
+    slope = np.polyfit(seconds[warm] / 60, memory[warm], 1)[0]
+    open_at_once = descriptors[warm].astype(int)
+    ends = (float(memory[warm][0]), float(memory[-1]))
+    return Growth(float(slope), ends, (int(open_at_once.min()), int(open_at_once.max()))), outcomes
+
+
+def recovery(outcomes: Outcomes, end: float) -> float:
+    """Seconds from `end` to the first whole second in which none failed and 99 % waited no longer than LIMIT."""
     for start in np.arange(end, outcomes.due[-1], 0.5):
-        window = outcomes.of((outcomes.due >= start) & (outcomes.due < start + 0.5))
-        if window.errors or window.quantile(0.99) > LIMIT:
-            last = float(start) + 0.5
-    return last - end
+        second = outcomes.of((outcomes.due >= start) & (outcomes.due < start + 1))
+        if len(second.due) and not second.errors and second.quantile(0.99) <= LIMIT:
+            return float(start - end)
+    return float("inf")
 
 
 def _summary(outcomes: Outcomes) -> str:
@@ -161,7 +210,7 @@ def _summary(outcomes: Outcomes) -> str:
     )
 
 
-CASES = {
+CASES: dict[str, Callable[[Load], None]] = {
     "L1": Load.highest_rate,
     "L2": Load.steady,
     "L3": Load.overload,
@@ -170,12 +219,17 @@ CASES = {
     "L6": Load.slow,
     "K9": Load.killed,
 }
+COLD_START = "L9"
+NAMES = (*CASES, COLD_START)
 
 
-def run(folder: Path, cases: list[str], rate: float | None, minutes: float | None) -> None:
-    """Measure `cases` on our service with the model under `folder`, and print; L9 needs no load."""
+def run(folder: Path, cases: Sequence[str], rate: float | None, minutes: float | None) -> None:
+    """Measure `cases` on our service with the model under `folder`, and print."""
+    if COLD_START in cases:
+        cold_start(folder)
     with servers.running("waymark", folder) as server:
         load = Load(server, rate, minutes)
-        open_loop.run(server.port, [load.single], 50.0, 2.0)  # warm
+        open_loop.run(server.port, [load.single], 50.0, WARM_UP)
         for case in cases:
-            CASES[case](load)
+            if case in CASES:
+                CASES[case](load)

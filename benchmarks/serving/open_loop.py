@@ -26,13 +26,14 @@ CONNECTIONS = 10_000  # open at once; above it a request is lost, as it is where
 class Outcomes:
     """One element a request, in order of arrival."""
 
-    due: NDArray[np.float64]  # seconds from the start
+    began: float  # by time.perf_counter()
+    due: NDArray[np.float64]  # seconds from then
     waited: NDArray[np.float64]  # seconds from when it was due to its answer
     status: NDArray[np.int64]
     lag: NDArray[np.float64]  # seconds that the client sent it late
 
     def of(self, chosen: NDArray[np.bool_]) -> "Outcomes":
-        return Outcomes(self.due[chosen], self.waited[chosen], self.status[chosen], self.lag[chosen])
+        return Outcomes(self.began, self.due[chosen], self.waited[chosen], self.status[chosen], self.lag[chosen])
 
     @property
     def answered(self) -> "Outcomes":
@@ -113,4 +114,4 @@ async def send(
         await asyncio.wait(running)
     pool.close()
     columns = np.array(sorted(found), np.float64).reshape(-1, 4).T
-    return Outcomes(columns[0], columns[1], columns[2].astype(np.int64), columns[3])
+    return Outcomes(began, columns[0], columns[1], columns[2].astype(np.int64), columns[3])

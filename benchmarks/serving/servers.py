@@ -77,13 +77,19 @@ def processor_seconds(server: Server) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def worker(server: Server) -> int:
-    """The process of `bentoml serve` that answers."""
+def workers(server: Server) -> list[int]:
+    """The processes of `bentoml serve` that answer."""
+    found = []
     for process in stage_memory.family(server.process.pid):
         with contextlib.suppress(OSError):
             if b"_bentoml_impl.worker.service" in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0"):
-                return process
-    raise RuntimeError("bentoml serve has no worker")
+                found.append(process)
+    return found
+
+
+def descriptors(server: Server) -> int:
+    """How many the server's processes have open."""
+    return sum(len(list(Path(f"/proc/{process}/fd").iterdir())) for process in stage_memory.family(server.process.pid))
 
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:

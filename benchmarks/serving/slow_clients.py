@@ -17,8 +17,8 @@ SECONDS = 30.0
 
 def beside(
     port: int, request: bytes, rate: float, clients: int = CLIENTS, seconds: float = SECONDS
-) -> tuple[Outcomes, str]:
-    """How ordinary requests fare, and how the slow ones end."""
+) -> tuple[Outcomes, dict[str, int]]:
+    """How ordinary requests fare, and how many of the slow ones end in which way."""
 
     async def both() -> tuple[Outcomes, list[str]]:
         slow = [asyncio.create_task(_dribble(port, request, seconds, number)) for number in range(clients)]
@@ -28,8 +28,7 @@ def beside(
 
     with calm():
         outcomes, ends = uvloop.run(both())
-    counted = collections.Counter(ends)
-    return outcomes, ", ".join(f"{count} {end}" for end, count in counted.most_common())
+    return outcomes, dict(collections.Counter(ends))
 
 
 async def _dribble(port: int, request: bytes, seconds: float, number: int) -> str:

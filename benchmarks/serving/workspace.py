@@ -28,11 +28,16 @@ def make(model: str, folder: Path) -> str:
     else:
         for path in (paths.ONNX, paths.CONTRACT):
             shutil.copy(ROOT / path, folder / path)
-    shutil.copy(ROOT / "service.py", folder)
+    add_service(folder)
     known = contract.read(folder / paths.CONTRACT)
     size = (folder / paths.ONNX).stat().st_size / 1e6
     named = "MobileNetV3-small, random weights" if model == "random" else "the workspace's model"
     return f"{named}: ONNX of {size:.1f} MB, input {known.image_size} px, {len(known.class_names)} classes"
+
+
+def add_service(folder: Path) -> None:
+    """Make `bentoml serve` work in `folder`, which has a model."""
+    shutil.copy(ROOT / "service.py", folder)
 
 
 def _make_random(folder: Path) -> None:
