@@ -65,11 +65,13 @@ check-cache: $(READY) ## Rehash what DVC has on this machine: its cache and the 
 	@python scripts/check_cache.py
 
 .PHONY: bench
-bench: $(READY) ## Measure: transfer of archives, data loading, validation, memory of each stage
+bench: $(READY) ## Measure: transfer of archives, data loading, validation, memory of each stage, the service
 	@python benchmarks/dvc_transfer.py
 	@python benchmarks/data_loading.py
 	@python benchmarks/validation.py
 	@python benchmarks/stage_memory.py
+	@python benchmarks/serving speed
+	@python benchmarks/serving load L9 L1 L3 L5 L6 K9
 
 .PHONY: setup
 setup: $(READY) ## Make the virtual environment (.venv) from the lock, nothing else

@@ -23,8 +23,8 @@ def main() -> None:
     parser.add_argument("--model", choices=("random", "own"), help="MobileNetV3-small with random weights, or models/")
     commands = parser.add_subparsers(dest="command", required=True)
     comparing = commands.add_parser("speed", help="beside plain Flask and FastAPI endpoints and ONNX Runtime alone")
-    comparing.add_argument("--rounds", type=int, default=7)
-    comparing.add_argument("--seconds", type=float, default=1.5, help="of each turn")
+    comparing.add_argument("--rounds", type=int, default=5)
+    comparing.add_argument("--seconds", type=float, default=1.0, help="of each turn")
     loading = commands.add_parser("load", help="the cases of an open model")
     loading.add_argument("cases", nargs="+", choices=load.NAMES, metavar="CASE", help=", ".join(load.NAMES))
     loading.add_argument("--rate", type=float, help="take this for the rate that L1 finds, in requests a second")
@@ -33,7 +33,9 @@ def main() -> None:
     own = (workspace.ROOT / paths.ONNX).is_file()
     if arguments.model == "own" and not own:
         parser.error(f"there is no {paths.ONNX}; `dvc repro` makes it")
-    models = [arguments.model] if arguments.model else ["random", *(["own"] if own else [])]
+    models = [arguments.model] if arguments.model else ["random"]
+    if own and not arguments.model and arguments.command == "speed":
+        models.append("own")
     print(machine.line(*PACKAGES))
     for model in models:
         with tempfile.TemporaryDirectory() as temporary:

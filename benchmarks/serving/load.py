@@ -22,6 +22,7 @@ ACCURACY = 1.05  # L1 ends where the highest rate that held and the lowest that 
 STEADY_SHARE = 0.6  # of L1's rate, for L2
 STEADY_MINUTES, MEMORY_MINUTES = 10.0, 30.0
 OVERLOAD, OVERLOAD_SECONDS = 2.0, 60.0  # times L1's rate, for L3
+MIXED_SECONDS = 30.0
 CALM_SECONDS = 10.0  # before it and, twice as long, after it
 COLD_STARTS = 5
 WARM_UP = 2.0  # seconds
@@ -104,8 +105,11 @@ class Load:
         packed = clients.post("/predict_batch", workspace.zipped(files), "application/zip")
         requests = [*[self.single] * 18, several, packed]
         rate = 0.3 * self.rate  # 58 images to 20 requests
-        outcomes = open_loop.run(self.server.port, requests, rate, 60.0)
-        print(f"L5  60 s at {rate:,.0f} requests/s, of 20 one form and one zip with 20 images: {_summary(outcomes)}")
+        outcomes = open_loop.run(self.server.port, requests, rate, MIXED_SECONDS)
+        print(
+            f"L5  {MIXED_SECONDS:.0f} s at {rate:,.0f} requests/s, of 20 one form and one zip with 20 images: "
+            f"{_summary(outcomes)}"
+        )
 
     def slow(self) -> None:
         """L6."""

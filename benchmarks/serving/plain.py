@@ -11,6 +11,7 @@ from PIL import Image
 
 from waymark import contract, paths
 from waymark.predictor import Predictor
+from waymark.serving import model as served
 from waymark.serving.model import cores
 
 TOP = 5

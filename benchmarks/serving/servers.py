@@ -44,8 +44,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(name: str, folder: Path) -> Iterator[Server]:
-    """The server `name` with the model under `folder`; its log is written there, too."""
+def running(name: str, folder: Path, *, workers: int | None = None) -> Iterator[Server]:
+    """The server `name` with the model under `folder`; its log is written there, too.
+
+    `workers` is for ours, in place of what service.py says.
+    """
     port = _free_port()
     command = [sys.executable, *(part.format(port=port) for part in COMMANDS[name])]
     own = {
@@ -54,6 +57,8 @@ def running(name: str, folder: Path) -> Iterator[Server]:
         "ORT_DISABLE_TELEMETRY": "1",
         "PYTHONPATH": str(BENCHMARKS),
     }
+    if workers:
+        own["BENTOML_CONFIG_OPTIONS"] = f"services.waymark.workers={workers}"
     with (folder / f"{name}.log").open("wb") as log:
         began = time.perf_counter()
         process = subprocess.Popen(

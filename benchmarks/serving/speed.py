@@ -55,7 +55,7 @@ def compare(folder: Path, rounds: int, seconds: float) -> None:
     }
     alone = Model(folder)
     with contextlib.ExitStack() as stack:
-        started = {name: stack.enter_context(servers.running(name, folder)) for name in TITLES}
+        started = {name: stack.enter_context(servers.running(name, folder, workers=1)) for name in TITLES}
         for server in started.values():
             closed_loop.measure(server.port, request, max(CALLERS), WARM_UP)
         turns, limit = _singles(started, request, lambda: _one_by_one(alone, one, seconds), rounds, seconds)
