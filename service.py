@@ -26,7 +26,7 @@ uvicorn.config.LOOP_FACTORIES["auto"] = uvicorn.config.LOOP_FACTORIES["asyncio"]
 @bentoml.service(
     name="waymark",
     image=container_image.image(),
-    workers=1,
+    workers=2,  # BentoML looks every 10 s only whether one has died; until then the other answers
     http={"host": "127.0.0.1", "port": 3000},  # this machine only; within a container the image says otherwise
     traffic={"timeout": 60},
     metrics={"enabled": False},  # the application has its own /metrics

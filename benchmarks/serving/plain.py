@@ -11,7 +11,6 @@ from PIL import Image
 
 from waymark import contract, paths
 from waymark.predictor import Predictor
-from waymark.serving import model as served
 from waymark.serving.model import cores
 
 TOP = 5

@@ -18,7 +18,7 @@ class Limits:
     body_seconds: float = 20  # to receive a whole body
     answer_seconds: float = 30  # to answer once it is there
     in_flight_bytes: int = 256 * MB  # bodies of all requests of a process together; more are refused at once
-    singles: int = 128  # single images that are being answered; one more is refused before it costs a decoding
+    singles: int = 64  # single images that a worker is answering; one more is refused before it costs a decoding
     waiting: int = 2048  # images that wait for the model; more are refused at once
 
 
