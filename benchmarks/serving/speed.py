@@ -32,6 +32,7 @@ GOALS = {"flask": 1.15, "flask-threads": 1.15, "fastapi": 0.75}  # times their r
 BATCH = 32  # images that ONNX Runtime alone takes at a time, as the service does
 IMAGES = 1000
 BATCH_RATE, BATCH_SHARE = 1500, 0.7  # goals: images/s, and share of what decoding and ONNX Runtime alone reach
+BATCH_TURNS = 2  # to each round; they are short
 WARM_UP = 1.0  # seconds
 
 
@@ -59,7 +60,7 @@ def compare(folder: Path, rounds: int, seconds: float) -> None:
         for server in started.values():
             closed_loop.measure(server.port, request, max(CALLERS), WARM_UP)
         turns, limit = _singles(started, request, lambda: _one_by_one(alone, one, seconds), rounds, seconds)
-        rates = _batches(started[OURS].port, batches, lambda: _alone(alone, files), rounds)
+        rates = _batches(started[OURS].port, batches, lambda: _alone(alone, files), BATCH_TURNS * rounds)
     _print_singles(turns, limit, len(one))
     _print_batches(rates)
 
@@ -94,6 +95,8 @@ def _batches(
 ) -> dict[str, list[float]]:
     """Images a second of each way, and of decoding and ONNX Runtime alone."""
     rates: dict[str, list[float]] = {name: [] for name in (*requests, "alone")}
+    for request in requests.values():
+        closed_loop.measure(port, request, callers=1, seconds=WARM_UP)
     for _ in range(rounds):
         for name, request in requests.items():
             answered = closed_loop.measure(port, request, callers=1, seconds=0)
