@@ -1,8 +1,9 @@
 """From the bytes of a request to answers: decode, cut, gather into batches, put into words."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -36,6 +37,8 @@ class Answering:
         self.model, self.limits, self.instruments = model, limits, instruments
         self.contract = model.predictor.contract
         self.singles = 0  # that are being answered
+        self.batches = 0  # that are being answered, or wait for their turn
+        self._turn = asyncio.Semaphore(DECODERS)  # one after the other: shared among all, time would be enough for none
         self.batcher = Batcher(model.predictor.logits, largest=BATCH, waiting=limits.waiting, observe=instruments.batch)
         self.decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decoder")
 
@@ -59,6 +62,18 @@ class Answering:
             self.singles -= 1
         self.instruments.answers(answers)
         return answers[0]
+
+    @contextlib.asynccontextmanager
+    async def _turn_of_a_batch(self) -> AsyncIterator[None]:
+        """Wait for the turn of what takes many runs of the model; OverloadError at once where too many wait already."""
+        if self.batches >= self.limits.batches:
+            raise OverloadError
+        self.batches += 1
+        try:
+            async with asyncio.timeout(self.limits.answer_seconds), self._turn:
+                yield
+        finally:
+            self.batches -= 1
 
     async def several(self, images: list[tuple[str, bytes]], rois: list[str], top: int) -> list[Answer]:
         """One answer or named error for each image, in their order."""
@@ -84,7 +99,7 @@ class Answering:
 
     async def explanation(self, data: bytes, roi: str | None, label: int | None) -> tuple[int, bytes]:
         """The label that is explained, by default the best one, and a heat map as PNG."""
-        async with asyncio.timeout(self.limits.answer_seconds):
+        async with self._turn_of_a_batch():
             cut = await self._cut(data, roi)
             plain = self.contract.probabilities(await self.batcher(cut[None]))[0]
             explained = int(plain.argmax()) if label is None else label
@@ -113,7 +128,7 @@ class Answering:
         answers: list[Answer] = []
         running: asyncio.Task[list[Answer]] | None = None
         try:
-            async with asyncio.timeout(self.limits.answer_seconds):
+            async with self._turn_of_a_batch():
                 while chunk := await self._on_thread(lambda: _chunk(cuts, deadline)):
                     if running:
                         answers += await running
@@ -121,8 +136,9 @@ class Answering:
                 if running:
                     answers += await running
         finally:
-            if running and not running.done():
+            if running:
                 running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
         self.instruments.answers(answer for answer in answers if "error" not in answer)
         return answers
 

@@ -62,12 +62,17 @@ class Batcher:
         return await job.answer
 
     def close(self) -> None:
-        """Finish what waits, then end the thread."""
+        """Finish what was asked until now, then end the thread; nothing may be asked afterwards."""
+        for job in self._gathered:
+            self._jobs.put(job)
+        self._gathered = []
         self._jobs.put(None)
         self._thread.join()
 
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, []
+        if not gathered:
+            return  # closed meanwhile
         if self.waiting == len(gathered[0].images) == 1 and self._single_seconds < QUICK:
             self._tell(1, *self._run(gathered))
         else:
@@ -96,9 +101,9 @@ class Batcher:
         if not wanted:
             return wanted, np.empty(0, np.float32)
         images = sum(len(job.images) for job in wanted)
-        self.observe(images)
         began = time.perf_counter()
         try:
+            self.observe(images)
             return wanted, self.model(
                 wanted[0].images if len(wanted) == 1 else np.concatenate([job.images for job in wanted])
             )

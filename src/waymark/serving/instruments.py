@@ -33,7 +33,7 @@ class Instruments:
         self._not_sure = Counter("waymark_not_sure", "Images whose best class is under the threshold", registry=own)
         self._refused = Counter("waymark_refused", "Refused inputs by reason", ["reason"], registry=own)
         self._model = Gauge(
-            "waymark_model_info", "Which model answers", ["name", "version"], multiprocess_mode="livemax", registry=own
+            "waymark_model_info", "Which model answers", ["name", "version"], multiprocess_mode="max", registry=own
         )
 
     def request(self, route: str, status: int, seconds: float) -> None:

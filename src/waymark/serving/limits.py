@@ -19,6 +19,7 @@ class Limits:
     answer_seconds: float = 30  # to answer once it is there
     in_flight_bytes: int = 256 * MB  # bodies of all requests of a process together; more are refused at once
     singles: int = 64  # single images that a worker is answering; one more is refused before it costs a decoding
+    batches: int = 16  # requests with several images, or for a heat map, that a worker is answering or that wait there
     waiting: int = 2048  # images that wait for the model; more are refused at once
 
 

@@ -1,6 +1,7 @@
 """The model that answers: its ONNX file and contract, what is known of how it came to be, and its answers in words."""
 
 import io
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,6 +17,8 @@ from waymark import contract, paths
 from waymark.predictor import Predictor
 from waymark.serving import lineage
 from waymark.serving.limits import Limits
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # control groups, version 2: microseconds in each period, and the period
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,13 @@ class ServedModel:
 
 
 def cores() -> int:
-    """Processor cores that this process may use; where the system does not tell (macOS), those of the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processor cores that this process may use: by its affinity where the system tells it, and a quota."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text(encoding="ascii").split()
+        return max(min(usable, math.ceil(int(quota) / int(period))), 1)
+    except (OSError, ValueError):  # no such file outside Linux; "max" without a quota
+        return usable
 
 
 def load(root: Path, threads: int) -> ServedModel:

@@ -16,13 +16,11 @@ def word(letters: Iterable[str]) -> str:
     """`space` is a space, `del` takes the last character back, `nothing` is none."""
     written: list[str] = []
     for letter in letters:
-        match letter.lower():
-            case name if name == SPACE:
-                written.append(" ")
-            case name if name == DELETE:
-                del written[-1:]
-            case name if name == NOTHING:
-                pass
-            case _:
-                written.append(letter)
+        name = letter.lower()
+        if name == SPACE:
+            written.append(" ")
+        elif name == DELETE:
+            del written[-1:]
+        elif name != NOTHING:
+            written.append(letter)
     return "".join(written)
