@@ -124,18 +124,21 @@ class Load:
         rate, killed = 0.3 * self.rate, [0.0]
 
         def kill() -> None:
+            worker = servers.workers(self.server)[0]
+            os.kill(worker, signal.SIGKILL)
             killed[0] = time.perf_counter()
-            os.kill(servers.workers(self.server)[0], signal.SIGKILL)
 
         timer = threading.Timer(5.0, kill)
         timer.start()
         outcomes = open_loop.run(self.server.port, [self.single], rate, 20.0)
         end = killed[0] - outcomes.began
+        lost = outcomes.of(outcomes.status != 200)
+        last = lost.due.max() - end if len(lost.due) else 0.0
         after = outcomes.of(outcomes.due > end)
         print(
             f"K9  worker killed at {rate:,.0f} requests/s: {outcomes.errors} of {len(outcomes.due):,} requests lost, "
-            f"{after.errors} of them sent after it; answering again {first_answer(after) - end:.1f} s later, "
-            f"as before after {recovery(outcomes, end):.1f} s"
+            f"the last one sent {1000 * last:+.0f} ms after it; "
+            f"answering again {first_answer(after) - end:.1f} s later, as before after {recovery(outcomes, end):.1f} s"
         )
 
 
