@@ -2,7 +2,7 @@
 
 import pytest
 
-from waymark.serving.requests import box, whole_number
+from waymark.serving.bodies import box, whole_number
 from waymark.serving.uploads import Refusal
 
 

@@ -138,7 +138,7 @@ def fuzz(count: int, seed: int) -> Counter[str]:
         data = mutated(files[number % len(files)], files, source)
         began = time.perf_counter()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # as `hush` does in the service
+            warnings.simplefilter("ignore")  # as `silence_pillow` does in the service
             try:
                 fates[fate(data)] += 1
             except Exception as error:

@@ -19,7 +19,7 @@ class LocalModel:
     limits = LIMITS
 
     def __init__(self, root: Path, top: int | None) -> None:
-        uploads.hush()
+        uploads.silence_pillow()
         self._model = model.load(root, threads=1)
         self.top = ranks(top, len(self._model.class_names))
 

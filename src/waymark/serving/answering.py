@@ -13,14 +13,14 @@ from PIL import Image
 
 from waymark.serving import explaining, uploads
 from waymark.serving.batching import Batcher, OverloadError
+from waymark.serving.bodies import box
 from waymark.serving.instruments import Instruments
 from waymark.serving.limits import Limits
 from waymark.serving.model import ServedModel
-from waymark.serving.requests import box
 from waymark.serving.uploads import Refusal
 
 DECODED_AT_ONCE = 2**16  # pixels; decoding that many takes about a millisecond, handing them to a thread a tenth
-OPENED_AT_ONCE = 2**18  # bytes; the headers of a larger file may take a tenth of a second
+OPENED_AT_ONCE = 2**16  # bytes; the headers of a larger file may take tens of milliseconds
 DECODERS = 2  # threads, so that as many large images are in memory at most
 BATCH = 32  # images; larger batches were no faster, and a single image waits for the batch before it
 CHUNK_SECONDS = 0.05  # after which a decoder lets another request take its turn

@@ -86,7 +86,7 @@ def create(load: Callable[[], ServedModel], limits: Limits = LIMITS) -> Starlett
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        uploads.hush()
+        uploads.silence_pillow()
         model = load()
         app.state.handlers = handlers = Handlers(model, limits, Instruments())
         handlers.instruments.model(model.name, model.version)

@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from waymark.serving import spelling
 from waymark.serving.answering import Answer, Answering
+from waymark.serving.bodies import Reception, whole_number
 from waymark.serving.instruments import Instruments
 from waymark.serving.limits import Limits
 from waymark.serving.model import ServedModel
-from waymark.serving.requests import Reception, whole_number
 from waymark.serving.uploads import Refusal
 
 TOP = 5  # classes that an answer ranks where the request does not say

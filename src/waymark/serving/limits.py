@@ -1,4 +1,4 @@
-"""What a request may hold. The service's description publishes these numbers; `uploads` and `requests` enforce them."""
+"""What a request may hold. The description publishes these numbers; `uploads`, `forms` and `bodies` enforce them."""
 
 from dataclasses import dataclass
 

@@ -17,7 +17,7 @@ from PIL.ImageFile import ImageFile
 
 from waymark import contract
 from waymark.errors import WaymarkError
-from waymark.serving import containers
+from waymark.serving import file_structure
 from waymark.serving.limits import Limits
 
 FORMATS = {  # by what the content begins with
@@ -42,7 +42,7 @@ class Refusal(WaymarkError):  # noqa: N818 (an answer that the service gives, no
         self.reason, self.status = reason, status
 
 
-def hush() -> None:
+def silence_pillow() -> None:
     """Keep Pillow's warnings about strangers' files out of the log; for the start of a process."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -61,7 +61,7 @@ def opened(data: bytes, limits: Limits) -> ImageFile:
     format = next((FORMATS[signature] for signature in FORMATS if data.startswith(signature)), None)
     if format is None:
         raise Refusal("unsupported_format", 415, "this is no image in JPEG, PNG, binary PPM, WebP or BMP")
-    if fault := containers.fault(data, format):
+    if fault := file_structure.fault(data, format):
         raise Refusal("damaged", 400, f"the image {fault}")
     try:
         image = Image.open(io.BytesIO(data), formats=(format,))

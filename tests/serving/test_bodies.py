@@ -11,8 +11,8 @@ import pytest
 from starlette.requests import Request
 
 from waymark.serving.batching import OverloadError
+from waymark.serving.bodies import Reception, SentImage, SentImages
 from waymark.serving.limits import LIMITS, Limits
-from waymark.serving.requests import Reception, SentImage, SentImages
 from waymark.serving.uploads import Refusal
 
 SMALL = Limits(image_bytes=1000, request_bytes=5000, images=3, body_seconds=0.05, in_flight_bytes=3000)
