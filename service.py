@@ -21,6 +21,7 @@ load = partial(model.load, ROOT, threads=model.cores())
 # Not uvloop, even where it is installed: it accepts one connection in each turn of the loop, so that under too much
 # load newcomers wait in the kernel for seconds, where nothing can refuse them. asyncio's own takes all that have come.
 uvicorn.config.LOOP_FACTORIES["auto"] = uvicorn.config.LOOP_FACTORIES["asyncio"]
+uvicorn.config.HTTP_PROTOCOLS["auto"] = "waymark.serving.http_protocol:LimitedProtocol"
 
 
 @bentoml.service(
