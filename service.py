@@ -14,7 +14,7 @@ if (ROOT / "waymark").is_dir():
     sys.modules.pop("waymark", None)
 
 from waymark.errors import WaymarkError  # noqa: E402
-from waymark.serving import app, container_image, model  # noqa: E402
+from waymark.serving import app, container_image, model, processes  # noqa: E402
 
 load = partial(model.load, ROOT, threads=model.cores())
 
@@ -44,3 +44,8 @@ class Waymark:
             load()
         except WaymarkError as error:
             sys.exit(f"error: {error}")
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    def begin(self) -> None:
+        """In each worker."""
+        processes.end_with_parent()

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -52,7 +53,8 @@ from waymark.serving import app, model
 from waymark.serving.limits import Limits
 folder, descriptor, limits = sys.argv[1:]
 application = app.create(partial(model.load, Path(folder), threads=1), Limits(**json.loads(limits)))
-server = uvicorn.Server(uvicorn.Config(application, log_level="critical", server_header=False))
+protocol = "waymark.serving.http_protocol:LimitedProtocol"
+server = uvicorn.Server(uvicorn.Config(application, http=protocol, log_level="critical", server_header=False))
 server.run(sockets=[socket.socket(fileno=int(descriptor))])
 """
 
@@ -90,14 +92,24 @@ def serve_with_bentoml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
                 env=os.environ | home,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
-            servers.callback(process.wait, timeout=30)
-            servers.callback(process.kill)
+            servers.callback(_end, process)
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(url, process)
             return url
 
         yield started
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask BentoML to end its workers and itself; kill them all where it does not."""
+    process.terminate()
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:

@@ -2,7 +2,9 @@
 
 import io
 import os
+import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -145,6 +147,25 @@ def test_a_killed_worker_costs_the_requests_in_flight_and_is_replaced(bentoml: S
     assert set(found.of(found.due > end + 0.1).status.tolist()) == {200}  # they wait for the next one
     assert found.of(found.due < end - 0.2).errors == 0
     assert killed not in servers.workers(bentoml)
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_master_that_is_killed(letters: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    shutil.copytree(letters, folder)
+    workspace.add_service(folder)
+    with servers.running("waymark", folder) as server:
+        server.process.kill()
+        server.process.wait()
+        deadline = time.monotonic() + PATIENCE
+        while _is_held(server.port) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not _is_held(server.port)
+
+
+def _is_held(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
