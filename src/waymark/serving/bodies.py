@@ -1,4 +1,4 @@
-"""Reads requests from strangers: bodies and multipart forms within limits, regions and numbers that hold.
+"""Reads what requests hold: bodies within limits, images and zips in them, regions and numbers that hold.
 
 A body is kept in memory, never on disk; all bodies together stay within a budget. Nothing here looks into an image.
 """
@@ -9,18 +9,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from waymark.contract import Box
+from waymark.serving import forms
 from waymark.serving.batching import OverloadError
+from waymark.serving.forms import Part
 from waymark.serving.limits import Limits
 from waymark.serving.uploads import ZIP_SIGNATURES, Refusal, printable
 
 FORM_BYTES = 2**16  # that a form with one image may have around it
-HEADER_BYTES = 2**13  # before the data of a part: a file name of 4 KB is shortened, not refused
-TEXT_BYTES = 2**10  # of a field that is no image
-RAW_TYPES = ("", "application/octet-stream", "application/zip", "application/x-zip-compressed")
+SPLIT_AT_ONCE = 2**16  # bytes, in two milliseconds whatever they are; a larger form may take 100, on a thread
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _BOX = re.compile(r"(-?[0-9]{1,9}),(-?[0-9]{1,9}),(-?[0-9]{1,9}),(-?[0-9]{1,9})", re.ASCII)
 
@@ -41,13 +40,6 @@ class SentImages:
     rois: list[str]
 
 
-@dataclass
-class _Part:
-    field: str
-    filename: str
-    data: bytes
-
-
 class Reception:
     """Takes what requests send; lives on one event loop."""
 
@@ -58,17 +50,17 @@ class Reception:
     @asynccontextmanager
     async def one(self, request: Request) -> AsyncIterator[SentImage]:
         """The one image of a request. Raises Refusal, and OverloadError where too much is in memory already."""
-        boundary = _boundary(request)
+        boundary = forms.boundary(request.headers.get("content-type", ""))
         most = self.limits.image_bytes + (FORM_BYTES if boundary else 0)
         async with self._body(request, most) as body:
             roi = request.query_params.get("roi")
             if boundary is None:
                 yield SentImage("image", body, roi)
                 return
-            parts = self._parts(body, boundary, ("image", "roi"))
+            parts = await _split(body, boundary, ("image", "roi"), 2)
             del body
             images = [part for part in parts if part.field == "image"]
-            rois = [_text(part) for part in parts if part.field == "roi"]
+            rois = [part.text for part in parts if part.field == "roi"]
             if len(images) != 1 or len(rois) > 1:
                 raise Refusal("bad_request", 400, "the form has to have the field 'image' once, and 'roi' at most once")
             yield SentImage(self._name(images[0], "image"), images[0].data, rois[0] if rois else roi)
@@ -76,7 +68,7 @@ class Reception:
     @asynccontextmanager
     async def several(self, request: Request) -> AsyncIterator[SentImages]:
         """The images of a request, or its zip. Raises what `one` raises."""
-        boundary = _boundary(request)
+        boundary = forms.boundary(request.headers.get("content-type", ""))
         async with self._body(request, self.limits.request_bytes) as body:
             if boundary is None:
                 if body and not body.startswith(ZIP_SIGNATURES):
@@ -85,14 +77,14 @@ class Reception:
                     )
                 yield SentImages([], body, [])
                 return
-            parts = self._parts(body, boundary, ("images", "archive", "roi"))
+            parts = await _split(body, boundary, ("images", "archive", "roi"), 2 * self.limits.images)
             del body
             yield self._sorted(parts)
 
-    def _sorted(self, parts: list[_Part]) -> SentImages:
+    def _sorted(self, parts: list[Part]) -> SentImages:
         images = [part for part in parts if part.field == "images"]
         archives = [part.data for part in parts if part.field == "archive"]
-        rois = [_text(part) for part in parts if part.field == "roi"]
+        rois = [part.text for part in parts if part.field == "roi"]
         if bool(images) == bool(archives) or len(archives) > 1:
             message = "the form has to have the field 'images', once for each image, or the field 'archive' once"
             raise Refusal("bad_request", 400, message)
@@ -104,7 +96,7 @@ class Reception:
         named = [(self._name(part, f"image {number}"), part.data) for number, part in enumerate(images, 1)]
         return SentImages(named, archives[0] if archives else None, rois)
 
-    def _name(self, part: _Part, otherwise: str) -> str:
+    def _name(self, part: Part, otherwise: str) -> str:
         """The last part of the file's name, fit to be echoed."""
         name = re.split(r"[/\\]", part.filename)[-1].strip()
         return printable(name, self.limits.name_length) or otherwise
@@ -142,19 +134,6 @@ class Reception:
             seconds = f"{self.limits.body_seconds:g}"
             raise Refusal("slow_body", 408, f"the body did not arrive within {seconds} s; send less") from None
 
-    def _parts(self, body: bytes, boundary: bytes, takes: tuple[str, ...]) -> list[_Part]:
-        """Split a form, RFC 2046, 5.1.1. A parser that steps through it can be kept busy for seconds; this cannot."""
-        delimiter = b"\r\n--" + boundary
-        most = 2 * self.limits.images
-        if body.startswith(delimiter[2:]):
-            body = b"\r\n" + body
-        preamble, *pieces = body.split(delimiter, most + 2)
-        if len(pieces) > most + 1:
-            raise Refusal("too_many_images", 413, f"a form may have {most:,} fields at most")
-        if preamble or not pieces or not pieces[-1].startswith(b"--"):
-            raise _damaged_form()
-        return [_part(piece, takes) for piece in pieces[:-1]]
-
 
 @dataclass
 class _Held:
@@ -170,44 +149,10 @@ class _Held:
         self.reception.in_flight += size
 
 
-def _part(piece: bytes, takes: tuple[str, ...]) -> _Part:
-    """One part with its headers: what stands between two delimiters."""
-    end = piece.find(b"\r\n\r\n", 0, HEADER_BYTES)
-    if end < 0 or not piece.startswith(b"\r\n"):
-        raise _damaged_form()
-    headers = [line.partition(b":") for line in piece[2:end].split(b"\r\n")]
-    disposition = next((value for name, _, value in headers if name.lower() == b"content-disposition"), b"")
-    options = parse_options_header(disposition.strip())[1]
-    name = options.get(b"name", b"").decode("utf-8", "replace")
-    if name not in takes:
-        known = ", ".join(f"'{each}'" for each in takes)
-        raise Refusal("bad_request", 400, f"the form has a field '{printable(name, 40)}'; this address takes {known}")
-    return _Part(name, options.get(b"filename", b"").decode("utf-8", "replace"), piece[end + 4 :])
-
-
-def _boundary(request: Request) -> bytes | None:
-    """The boundary of a form, or None for a raw body; Refusal for every other kind of content."""
-    header = request.headers.get("content-type", "")
-    kind = header.partition(";")[0].strip().lower()
-    if kind in RAW_TYPES or kind.startswith("image/"):
-        return None
-    if kind != "multipart/form-data":
-        message = "send an image or a zip as multipart/form-data, or by itself as application/octet-stream"
-        raise Refusal("unsupported_content_type", 415, message)
-    boundary = parse_options_header(header)[1].get(b"boundary", b"")
-    if not 1 <= len(boundary) <= 70:  # RFC 2046, 5.1.1
-        raise Refusal("bad_request", 400, "the form's Content-Type has no valid boundary")
-    return boundary
-
-
-def _text(part: _Part) -> str:
-    if len(part.data) > TEXT_BYTES:
-        raise Refusal("bad_request", 400, f"the form's field '{part.field}' is longer than {TEXT_BYTES:,} bytes")
-    return part.data.decode("utf-8", "replace")
-
-
-def _damaged_form() -> Refusal:
-    return Refusal("bad_request", 400, "the form is cut short or not valid multipart/form-data")
+async def _split(body: bytes, boundary: bytes, takes: tuple[str, ...], most: int) -> list[Part]:
+    if len(body) > SPLIT_AT_ONCE:
+        return await asyncio.to_thread(forms.parts, body, boundary, takes, most)
+    return forms.parts(body, boundary, takes, most)
 
 
 def _too_large(most: int) -> Refusal:
