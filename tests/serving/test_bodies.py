@@ -1,9 +1,8 @@
 """Bodies and forms within limits: what is taken, and what each violation is refused with."""
 
 import asyncio
-import random
-from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -223,50 +222,6 @@ def test_a_form_that_is_neither_images_nor_archive_is_refused(asked: Request) ->
     assert refused(lambda: several(asked)) == ("bad_request", 400)
 
 
-SOUND = b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\nx\r\n--b--\r\n'
-
-
-@pytest.mark.parametrize("cut", range(len(SOUND) - 2))
-def test_a_form_cut_anywhere_is_refused(cut: int) -> None:
-    assert one(request(SOUND, content_type=FORM)).data == b"x"
-    assert refused(lambda: one(request(SOUND[:cut], content_type=FORM))) == ("bad_request", 400)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"preamble " + SOUND,
-        SOUND.replace(b"--b\r\n", b"--bc\r\n"),
-        SOUND.replace(b"\r\n\r\n", b"\r\nX: " + b"a" * 2**13 + b"\r\n\r\n"),
-        SOUND.replace(b"x\r\n", b"x\r\n--b \r\n"),
-    ],
-    ids=["preamble", "another boundary", "a header of 8 KB", "boundary in the data"],
-)
-def test_a_malformed_form_is_refused(body: bytes) -> None:
-    assert refused(lambda: one(request(body, content_type=FORM))) == ("bad_request", 400)
-
-
-def test_a_form_damaged_anyhow_is_read_or_refused() -> None:
-    source = random.Random(0)
-    pieces = [b"\r\n", b"--b", b"--", b"\r\n\r\n", b'name="image"', b'"', b";", b":", b"=", b"\0", b"\xff", b"roi"]
-    fates = Counter[str]()
-    for _ in range(500):
-        changed = bytearray(SOUND * 2)
-        for _ in range(source.randrange(1, 5)):
-            at = source.randrange(len(changed))
-            changed[at : at + source.randrange(8)] = source.choice(pieces)
-        try:
-            fates[type(one(request(bytes(changed), content_type=FORM))).__name__] += 1
-        except Refusal as refusal:
-            fates[refusal.reason] += 1
-    assert fates.keys() == {"SentImage", "bad_request"}
-
-
-@pytest.mark.parametrize("content_type", ["multipart/form-data", FORM[:-1], FORM + "b" * 70])
-def test_a_form_without_a_boundary_is_refused(content_type: str) -> None:
-    assert refused(lambda: one(request(SOUND, content_type=content_type))) == ("bad_request", 400)
-
-
 def test_more_files_than_allowed_are_refused_as_too_many() -> None:
     many = form(*[(field("images", f"{n}.png"), b"x") for n in range(1100)])
     assert refused(lambda: several(many)) == ("too_many_images", 413)
@@ -295,3 +250,53 @@ def test_all_bodies_together_stay_within_their_budget() -> None:
         return [*held, reception.in_flight]
 
     assert asyncio.run(serve()) == [2000, 2000, 0, 3000, 0]
+
+
+def test_large_bodies_leave_room_for_small_ones() -> None:
+    limits = replace(SMALL, small_bytes=500, small_in_flight_bytes=1000)
+
+    async def serve() -> None:
+        reception = Reception(limits)
+
+        async def refused(*chunks: bytes, length: str | None = None) -> None:
+            with pytest.raises(OverloadError):
+                async with reception.one(request(*chunks, length=length)):
+                    pass
+
+        async with reception.one(request(bytes(1000))), reception.one(request(bytes(1000))):
+            await refused(bytes(501))
+            await refused(bytes(300), bytes(201))
+            await refused(b"x", bytes(500), length="501")  # with its first byte: it says that it is large
+            assert reception.in_flight == 2000
+            async with reception.one(request(bytes(500))), reception.one(request(bytes(500), length="500")):
+                assert reception.in_flight == 3000
+                await refused(b"x")
+        assert reception.in_flight == 0
+
+    asyncio.run(serve())
+
+
+def arriving(chunks: int, seconds: float) -> Request:
+    """A request with so many chunks of 100 bytes, and so long before each."""
+    left = chunks
+
+    async def receive() -> dict[str, Any]:
+        nonlocal left
+        await asyncio.sleep(seconds)
+        left -= 1
+        return {"type": "http.request", "body": bytes(100), "more_body": left > 0}
+
+    asked = request()
+    asked._receive = receive
+    return asked
+
+
+def test_a_body_has_to_keep_coming() -> None:
+    limits = replace(SMALL, body_seconds=60, piece_bytes=100, piece_seconds=0.2)
+    assert len(one(arriving(10, seconds=0.03), limits).data) == 1000  # longer than a piece may take
+    too_slow = replace(limits, piece_bytes=1000)
+    with pytest.raises(
+        Refusal, match=r"^the body came too slowly; 1,000 bytes of it have to come within 0\.2 s"
+    ) as slow:
+        one(arriving(10, seconds=0.03), too_slow)
+    assert (slow.value.reason, slow.value.status) == ("slow_body", 408)

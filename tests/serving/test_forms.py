@@ -1,6 +1,8 @@
 """Forms are split in time that grows with their size alone; what no client writes is refused."""
 
+import random
 import time
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -108,6 +110,45 @@ def test_a_part_has_the_headers_of_a_part_and_no_more() -> None:
 def test_the_longest_names_of_a_full_request_fit() -> None:
     named = NAMED + b'; filename="' + "渋".encode() * 255 + b'"'
     assert len(parts(body(*[named] * 1000, *[b'form-data; name="roi"'] * 1000))) == 2000
+
+
+SOUND = body(NAMED)
+
+
+@pytest.mark.parametrize("cut", range(len(SOUND) - 2))
+def test_a_form_cut_anywhere_is_refused(cut: int) -> None:
+    assert parts(SOUND) == parts(SOUND[:-2]) == [Part("images", "", b"x")]
+    refusal(SOUND[:cut])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"preamble " + SOUND,
+        SOUND.replace(b"--b\r\n", b"--bc\r\n"),
+        SOUND.replace(b"x\r\n", b"x\r\n--b \r\n"),
+        SOUND.replace(b'"images"', b'images"'),
+    ],
+    ids=["preamble", "another boundary", "boundary in the data", "a quote too few"],
+)
+def test_a_malformed_form_is_refused(sent: bytes) -> None:
+    refusal(sent)
+
+
+def test_a_form_damaged_anyhow_is_read_or_refused() -> None:
+    source = random.Random(0)
+    pieces = [b"\r\n", b"--b", b"--", b"\r\n\r\n", b'name="images"', b'"', b";", b":", b"=", b"\0", b"\xff", b"\\"]
+    fates = Counter[str]()
+    for _ in range(2000):
+        changed = bytearray(SOUND * 2)
+        for _ in range(source.randrange(1, 5)):
+            at = source.randrange(len(changed))
+            changed[at : at + source.randrange(8)] = source.choice(pieces)
+        try:
+            fates[type(parts(bytes(changed))[0]).__name__] += 1
+        except Refusal as refused:
+            fates[refused.reason] += 1
+    assert fates.keys() == {"Part", "bad_request"}
 
 
 @pytest.mark.parametrize(

@@ -104,21 +104,24 @@ class Reception:
     @asynccontextmanager
     async def _body(self, request: Request, most: int) -> AsyncIterator[bytes]:
         """The whole body, counted among what is in flight until the request is answered."""
-        held = _Held(self)
+        declared = request.headers.get("content-length", "0")
+        if not re.fullmatch("[0-9]{1,18}", declared):
+            raise Refusal("bad_request", 400, "Content-Length is not a whole number")
+        if int(declared) > most:
+            raise _too_large(most)
+        held = _Held(self, int(declared))
         try:
             yield await self._received(request, most, held)
         finally:
             self.in_flight -= held.size
 
     async def _received(self, request: Request, most: int, held: "_Held") -> bytes:
-        declared = request.headers.get("content-length", "0")
-        if not re.fullmatch("[0-9]{1,18}", declared):
-            raise Refusal("bad_request", 400, "Content-Length is not a whole number")
-        if int(declared) > most:
-            raise _too_large(most)
         chunks: list[bytes] = []
+        clock, limits = asyncio.get_running_loop().time, self.limits
+        last = clock() + limits.body_seconds
+        enough = limits.piece_bytes
         try:
-            async with asyncio.timeout(self.limits.body_seconds):
+            async with asyncio.timeout_at(min(clock() + limits.piece_seconds, last)) as patience:
                 while True:
                     message = await request.receive()
                     if message["type"] == "http.disconnect":
@@ -130,20 +133,28 @@ class Reception:
                     chunks.append(chunk)
                     if not message.get("more_body", False):
                         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                    if held.size >= enough:
+                        enough = held.size + limits.piece_bytes
+                        patience.reschedule(min(clock() + limits.piece_seconds, last))
         except TimeoutError:
-            seconds = f"{self.limits.body_seconds:g}"
-            raise Refusal("slow_body", 408, f"the body did not arrive within {seconds} s; send less") from None
+            each = f"{limits.piece_bytes:,} bytes of it have to come within {limits.piece_seconds:g} s"
+            sentence = f"the body came too slowly; {each}, and all of it within {limits.body_seconds:g} s"
+            raise Refusal("slow_body", 408, sentence) from None
 
 
 @dataclass
 class _Held:
-    """Bytes of one body."""
+    """Bytes of one body, of which a request declares so many."""
 
     reception: Reception
+    declared: int
     size: int = 0
 
     def add(self, size: int) -> None:
-        if self.reception.in_flight + size > self.reception.limits.in_flight_bytes:
+        limits = self.reception.limits
+        small = max(self.declared, self.size + size) <= limits.small_bytes
+        budget = limits.in_flight_bytes - (0 if small else limits.small_in_flight_bytes)
+        if self.reception.in_flight + size > budget:
             raise OverloadError
         self.size += size
         self.reception.in_flight += size

@@ -16,9 +16,13 @@ class Limits:
     ratio: int = 200  # unpacked over packed bytes of an archive; DEFLATE itself reaches 1,032
     name_length: int = 255  # characters of an image's name
     body_seconds: float = 20  # to receive a whole body
+    piece_bytes: int = 100_000  # of a body; so many more, or its end, have to come ...
+    piece_seconds: float = 5  # ... within this time: what stalls must not be held for long
     answer_seconds: float = 30  # to answer once it is there
     in_flight_bytes: int = 256 * MB  # bodies of all requests of a process together; more are refused at once
-    singles: int = 64  # single images that a worker is answering; one more is refused before it costs a decoding
+    small_bytes: int = 256_000  # of a body that is a small one ...
+    small_in_flight_bytes: int = 32 * MB  # ... for which so much of `in_flight_bytes` is kept
+    singles: int = 256  # single images that a worker is answering, half a second of work; no more is decoded
     batches: int = 16  # requests with several images, or for a heat map, that a worker is answering or that wait there
     waiting: int = 2048  # images that wait for the model; more are refused at once
 
