@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -33,6 +35,8 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.moments: list[tuple[int, Any]] = []
         self.asked: list[int] = []  # images of each request
+        self.silent_to: int | None = None  # a request of so many images gets no answer
+        self.silence = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -48,6 +52,8 @@ class Answer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         images = self.rfile.read(int(self.headers["Content-Length"])).count(b'name="images"')
         self.server.asked.append(images)
+        if images == self.server.silent_to:
+            self.server.silence.wait(60)
         status, document = self.server.moments.pop(0) if self.server.moments else (200, answers(images))
         self.answer(status, document if isinstance(document, bytes) else json.dumps(document).encode())
 
@@ -138,6 +144,22 @@ def test_a_model_that_changes_on_the_way_is_told(
     assert [line.rpartition(",")[2] for line in (tmp_path / "rows.csv").read_text().splitlines()[128:]] == [
         *(VERSION, "ffffffffffff", "ffffffffffff"),
     ]
+
+
+@pytest.mark.slow
+def test_the_command_that_gives_up_does_not_wait_for_other_answers(scripted: Scripted, tmp_path: Path) -> None:
+    for number in range(130):  # in two requests at once
+        (tmp_path / f"{number}.png").write_bytes(b"x")
+    scripted.silent_to, scripted.moments = 2, [(200, b"<h1>It works!</h1>")]
+    command = [sys.executable, "-m", "waymark.cli", "predict", str(tmp_path), "--url", scripted.url]
+    try:
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20)
+    finally:
+        scripted.silence.set()
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: {scripted.url}: is no Waymark service (POST /predict_batch gave status 200 and no answer of one)\n"
+    )
 
 
 @pytest.mark.parametrize("told", [b"<h1>It works!</h1>", b"[]", b'{"version": "1"}'])

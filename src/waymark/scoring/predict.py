@@ -2,10 +2,13 @@
 
 import logging
 import os
+import queue
 import sys
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from waymark.scoring.rows import Row, Scorer
 from waymark.serving import model
 
 REFUSED = 3  # exit code where some images have an error in place of an answer
+LEAVE_SECONDS = 2.0  # for what is under way when the command gives up; the model here takes a tenth of it
 BROKEN_PIPE = 141  # what a shell reports of a command whose reader went away
 
 logger = logging.getLogger(__name__)
@@ -92,17 +96,40 @@ def chunks(images: Iterable[Sent], scorer: Scorer) -> Iterator[list[Sent]]:
 
 def in_order(work: Callable[[list[Sent]], list[Row]], given: Iterable[list[Sent]], threads: int) -> Iterator[list[Row]]:
     """What `work` makes of each chunk, in their order, on `threads` threads that run no further than two ahead."""
+    tasks: queue.SimpleQueue[tuple[Future[list[Row]], list[Sent]] | None] = queue.SimpleQueue()
     waiting: deque[Future[list[Row]]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+    # Daemons: Python waits at its end for the threads of an executor, and one may wait two minutes for an answer.
+    workers = [threading.Thread(target=_work, args=(work, tasks), daemon=True) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
     try:
         for chunk in given:
-            waiting.append(pool.submit(work, chunk))
+            waiting.append(Future())
+            tasks.put((waiting[-1], chunk))
             if len(waiting) > threads + 2:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for future in waiting:
+            future.cancel()
+        deadline = time.monotonic() + LEAVE_SECONDS
+        for _ in workers:
+            tasks.put(None)
+        for worker in workers:
+            worker.join(max(deadline - time.monotonic(), 0))
+
+
+def _work(
+    work: Callable[[list[Sent]], list[Row]], tasks: "queue.SimpleQueue[tuple[Future[list[Row]], list[Sent]] | None]"
+) -> None:
+    while task := tasks.get():
+        future, chunk = task
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work(chunk))
+            except BaseException as error:  # whatever it is, who waits for the rows must be told
+                future.set_exception(error)
 
 
 def _outcome(row: Row) -> str:
