@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 def run(root: Path, base: str | None = None) -> str:
     """Package the model under `root`, in place of a package of the same model; returns the Bento's tag.
 
-    `base` is the image that a container of it starts from. Raises WaymarkError where the model is missing, is not the
-    one that its contract was written for, or where BentoML does not build it; BentoML's store is then as it was.
+    `base` is the image that a container of it starts from. Raises WaymarkError, with BentoML's store untouched,
+    where the model is missing, is not the one that its contract was written for, or where BentoML does not build it.
     """
     served = model.load(root, threads=1)
     if served.lineage["metrics"] is None:
