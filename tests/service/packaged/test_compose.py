@@ -17,7 +17,7 @@ TEXT = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 
 
-def test_service_mlflow_and_s3_start_together() -> None:
+def test_service_mlflow_and_s3_are_all_there_is() -> None:
     assert set(SERVICES) == {"service", "mlflow", "s3"}
 
 
