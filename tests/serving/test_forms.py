@@ -51,9 +51,9 @@ HOSTILE = {
 def test_no_header_takes_long(disposition: bytes) -> None:
     sent = body(*[disposition] * 1999)
     assert len(sent) > 15_000_000
-    began = time.perf_counter()
+    began = time.process_time()
     refusal(sent)
-    assert time.perf_counter() - began < SPLIT_SECONDS
+    assert time.process_time() - began < SPLIT_SECONDS
 
 
 def test_no_more_parts_are_looked_at_than_tell_that_there_are_too_many() -> None:
@@ -180,11 +180,11 @@ def test_the_boundary_is_read_from_the_content_type(content_type: str, boundary:
     ids=["none", "empty", "long", "RFC 5987", "open", "512 KB", "1 KB", "1 KB of an image"],
 )
 def test_a_content_type_that_tells_no_boundary_or_too_much_is_refused(content_type: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(Refusal) as refused:
         forms.boundary(content_type)
     assert (refused.value.reason, refused.value.status) == ("bad_request", 400)
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 def test_what_curl_sends_unasked_is_refused_with_what_to_ask_of_it() -> None:

@@ -29,6 +29,8 @@ DECODERS = ("jpeg", "zip", "raw")
 ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6")
 DIRECTORY_BYTES = 4 * 2**20  # of a zip's list of members; 4,000 long names are 1.5 MB
 ENTRIES = 4  # to each image that an archive may hold: macOS adds a hidden file to each, others add folders
+_COMMENTED_END = 2**16 + 98  # bytes; the end of a zip with the longest comment, and what zip64 puts in front of it
+_IN_ZIP64 = 2**32 - 1  # for a size that only zip64's record can tell
 _ENCRYPTED = 0x1 | 0x40  # general purpose bits 0 and 6, APPNOTE.TXT 4.4.4
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ZIP_DAMAGE = (*contract.DAMAGE, zipfile.BadZipFile, RuntimeError)
@@ -118,7 +120,7 @@ def archive(data: bytes, limits: Limits) -> Iterator[tuple[str, Image.Image | Re
 
 
 def unzipped(file: IO[bytes]) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
-    """A zip, and its images in the natural order of their names; Refusal where it is damaged or has none."""
+    """A zip and its images; Refusal where it is damaged or has none."""
     try:
         opened_zip = zipfile.ZipFile(file)
     except _ZIP_DAMAGE:
@@ -126,15 +128,18 @@ def unzipped(file: IO[bytes]) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
     members = [member for member in opened_zip.infolist() if not _skipped(_name(member))]
     if not members:
         raise Refusal("empty", 400, "the archive holds no image")
-    return opened_zip, sorted(members, key=lambda member: natural(_name(member)))
+    return opened_zip, members
 
 
 def contents(
     opened_zip: zipfile.ZipFile, members: list[zipfile.ZipInfo], limits: Limits
 ) -> Iterator[tuple[str, bytes | Refusal]]:
-    """The name of each member and its bytes, which no decoder has seen, or why it is not accepted."""
+    """The name of each member and its bytes, which no decoder has seen, or why it is not accepted.
+
+    They come in the natural order of names; of a name that is too long, its beginning counts.
+    """
     seen: set[str] = set()
-    for member in members:
+    for member in sorted(members, key=lambda member: natural(_name(member)[: limits.name_length + 1])):
         name = _name(member)
         try:
             if name in seen:
@@ -174,14 +179,16 @@ def _read(opened_zip: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) 
 
 def _check_directory(data: bytes, limits: Limits) -> None:
     """Refuse a list of members that is too long before `zipfile` makes an object of each."""
-    end = data.rfind(b"PK\5\6", -(2**16 + 22))
+    end = data.rfind(b"PK\5\6", -_COMMENTED_END)
     if end < 0 or len(data) - end < 22 or (data[-22:-18] == b"PK\5\6" and end != len(data) - 22):
         raise _damaged_archive()
-    size, start = struct.unpack_from("<L", data, end + 12)[0], end
+    size = struct.unpack_from("<L", data, end + 12)[0]
     if data[end - 20 : end - 16] == b"PK\6\7" and end >= 76:  # zip64: its own record is in front of the locator
-        size, start = struct.unpack_from("<Q", data, end - 36)[0], end - 76
-    most = ENTRIES * limits.images
-    if size > DIRECTORY_BYTES or data.count(b"PK\1\2", max(start - size, 0), start) > most:
+        # Which of both sizes `zipfile` believes depends on it: the larger one has to be within the limit.
+        size = max(struct.unpack_from("<Q", data, end - 36)[0], 0 if size == _IN_ZIP64 else size)
+    if size > end:
+        raise _damaged_archive()
+    if size > DIRECTORY_BYTES or data.count(b"PK\1\2", -DIRECTORY_BYTES - _COMMENTED_END) > ENTRIES * limits.images:
         raise Refusal("too_many_images", 413, f"an archive may hold {limits.images:,} images at most")
 
 
@@ -199,6 +206,8 @@ def _skipped(name: str) -> bool:
 
 
 def _unsafe(name: str, limits: Limits) -> str:
+    if not name:
+        return "is empty"
     if "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
         return "has a Windows path or a NUL in it"
     if name.startswith("/"):
