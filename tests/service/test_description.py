@@ -126,6 +126,31 @@ def test_the_limits_in_force_are_published(letters_url: str) -> None:
     assert top["schema"] == {"type": "integer", "minimum": 1, "maximum": 5, "default": 5}
 
 
+def test_what_is_refused_among_several_and_how_many_are_taken_at_a_time_is_said(letters_url: str) -> None:
+    said = requests.get(f"{letters_url}/openapi.json", timeout=10).json()["info"]["description"]
+    assert "where all of them are, the answer is a 400 with the reason of the first and with all `results`" in said
+    assert f"answers {LIMITS.singles} single images and {LIMITS.batches} requests with several" in said
+    assert f"{LIMITS.piece_seconds:g} s for each {LIMITS.piece_bytes:,} bytes" in said
+
+
+def test_the_examples_of_errors_are_in_the_words_of_the_service(letters_url: str) -> None:
+    document = requests.get(f"{letters_url}/openapi.json", timeout=10).json()
+    asked = {
+        "400": ("POST", "predict", b""),
+        "404": ("GET", "nothing", b""),
+        "405": ("GET", "predict", b""),
+        "413": ("POST", "predict", bytes(LIMITS.image_bytes + 1)),
+        "415": ("POST", "predict", b"GIF89a"),
+    }
+    for status, (method, path, data) in asked.items():
+        response = requests.request(method, f"{letters_url}/{path}", data=data, timeout=10)
+        example = document["components"]["responses"][status]["content"]["application/json"]["example"]
+        assert (response.status_code, response.json()) == (int(status), example)
+    several = document["paths"]["/predict_batch"]["post"]["responses"]["200"]["content"]["application/json"]["example"]
+    cut = requests.post(f"{letters_url}/predict", data=PICTURES[0][:-30], timeout=10).json()
+    assert cut["error"] == several["results"][1]["error"]
+
+
 def test_every_route_but_the_page_is_described(letters_url: str) -> None:
     described = requests.get(f"{letters_url}/openapi.json", timeout=10).json()["paths"].keys()
     routes = {path for path, _, _ in app.ROUTES if path != "/" and not path.startswith("/app")}

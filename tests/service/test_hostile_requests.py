@@ -23,6 +23,7 @@ from PIL import Image
 
 from waymark import contract, paths
 from waymark.serving.limits import LIMITS
+from waymark.serving.statuses import STATUSES
 
 if TYPE_CHECKING:
     from tests.service.conftest import Serve, WriteModel
@@ -60,6 +61,7 @@ GIF = b"GIF89a\1\0\1\0\0\0\0;"
 IMAGE: dict[str, Any] = {"files": {"image": ("a.png", png())}}
 PICKLE = "application/vnd.bentoml+pickle"
 BOMB = bomb()
+SEMICOLONS = b'--x\r\nContent-Disposition: form-data; name="roi"; a="' + b";" * 8080 + b"\r\n\r\n\r\n"
 
 
 def chunked(megabytes: int) -> Iterator[bytes]:
@@ -84,6 +86,9 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("predict_batch", {"files": [("images", png()), *[("roi", (None, "0,0,1,1"))] * 2]}, 400, "bad_request"),
     ("predict", typed("multipart/form-data", b"--x--"), 400, "bad_request"),  # no boundary
     ("predict", typed(FORM, b"nothing of a form"), 400, "bad_request"),
+    ("predict", typed(FORM, SEMICOLONS * 1200), 400, "bad_request"),
+    ("predict_batch", typed(FORM, SEMICOLONS * 1900), 400, "bad_request"),
+    ("predict", typed(FORM + ';"' * 2000), 400, "bad_request"),
     ("predict", typed(FORM, b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\ncut'), 400, "bad_request"),
     ("predict", {}, 400, "empty"),
     ("predict", {"files": {"image": ("a.png", b"")}}, 400, "empty"),
@@ -120,8 +125,11 @@ def refused(response: requests.Response, status: int, reason: str) -> requests.R
     """It is refused in the service's own words, and gives away nothing of what it is made of."""
     assert (response.status_code, response.headers["Content-Type"]) == (status, "application/json"), response.text
     document = response.json()
-    assert document["error"]["reason"] == reason
     message = document["error"]["message"]
+    described = STATUSES[str(status)]
+    assert document["error"]["reason"] == reason
+    assert reason in described.reasons
+    assert message == described.example or len(described.reasons) > 1 or status in (405, 504)  # these name what differs
     assert "\n" not in message
     assert 10 < len(message) < 200
     assert response.headers["Model-Version"] == document["model"]["version"]

@@ -1,5 +1,6 @@
 """The service's own description: OpenAPI 3.1, with the limits in force and an example of each answer."""
 
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
@@ -8,33 +9,10 @@ from starlette.responses import Response
 from waymark.serving.handlers import TOP, Handlers
 from waymark.serving.limits import Limits
 from waymark.serving.model import ServedModel
+from waymark.serving.statuses import STATUSES, Status
 
 Json = dict[str, Any]
 
-REASONS = {
-    "400": ("empty", "damaged", "bad_request", "encrypted", "unsafe_name", "duplicate_name"),
-    "404": ("not_found",),
-    "405": ("method_not_allowed",),
-    "408": ("slow_body",),
-    "409": ("not_letters",),
-    "413": ("too_many_bytes", "too_many_pixels", "too_many_images", "suspicious_archive"),
-    "415": ("unsupported_format", "unsupported_content_type", "animated"),
-    "500": ("internal",),
-    "503": ("overloaded",),
-    "504": ("too_slow",),
-}
-MEANING = {
-    "400": "The request or an image in it is damaged or incomplete.",
-    "404": "There is nothing at this address.",
-    "405": "The address takes another method.",
-    "408": "The body came too slowly.",
-    "409": "The classes of this model are no letters.",
-    "413": "Something is larger than the limits allow.",
-    "415": "Not a format that is read here.",
-    "500": "A fault of the service; its log tells what.",
-    "503": "Too much is waiting already; the header Retry-After says when to try again.",
-    "504": "The answer takes longer than the limit.",
-}
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/x-portable-pixmap")
 BINARY: Json = {"type": "string", "format": "binary"}
 ROI: Json = {
@@ -94,6 +72,7 @@ def document(model: ServedModel, limits: Limits) -> Json:
         "/livez": _get("Whether the process lives", _text("It lives.")),
         "/readyz": _get("Whether it answers", _text("It answers.")),
     }
+    responses = {code: _error(model, limits, status) for code, status in STATUSES.items()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -102,7 +81,7 @@ def document(model: ServedModel, limits: Limits) -> Json:
             "description": _words(model, limits),
         },
         "paths": paths,
-        "components": {"schemas": _schemas(model), "responses": {code: _error(model, code) for code in REASONS}},
+        "components": {"schemas": _schemas(model), "responses": responses},
     }
 
 
@@ -114,7 +93,12 @@ def _words(model: ServedModel, limits: Limits) -> str:
         f"is kept. Limits: {limits.image_bytes:,} bytes, {limits.side:,} px a side and {limits.pixels:,} pixels an "
         f"image, no animation; {limits.request_bytes:,} bytes and {limits.images:,} images a request; a zip unpacks "
         f"to {limits.unpacked_bytes:,} bytes and {limits.ratio} times its size at most; {limits.body_seconds:g} s to "
-        f"send a body, {limits.answer_seconds:g} s to answer. The header Model-Version of each answer names the model."
+        f"send a body, {limits.piece_seconds:g} s for each {limits.piece_bytes:,} bytes of it, "
+        f"{limits.answer_seconds:g} s to answer. A process answers {limits.singles} single images and "
+        f"{limits.batches} requests with several or for a heat map at a time, and refuses more with 503. An image that "
+        "is refused among several is an error in its place; where all of them are, the answer is a 400 with the reason "
+        "of the first and with all `results` (`letters` of /spell). The header Model-Version of each answer names the "
+        "model."
     )
 
 
@@ -175,17 +159,17 @@ def _answers(model: ServedModel) -> tuple[Json, Json]:
     identity = answer.pop("model")
     each = [
         {"name": "1.png", **answer},
-        {"name": "2.png", "error": {"reason": "damaged", "message": "does not decode (truncated)"}},
+        {"name": "2.png", "error": {"reason": "damaged", "message": "the image is damaged or cut short"}},
     ]
     batch = {"results": each, "errors": 1, "model": identity}
     return batch, {"word": answer["class_name"], "letters": each, "errors": 1, "model": identity}
 
 
-def _error(model: ServedModel, code: str) -> Json:
-    reason = REASONS[code][0]
-    example = {"error": {"reason": reason, "message": MEANING[code]}, "model": model.identity}
-    said = f"{MEANING[code]} Reasons: {', '.join(REASONS[code])}."
-    headers = VERSION | (RETRY_AFTER if code == "503" else {})
+def _error(model: ServedModel, limits: Limits, status: Status) -> Json:
+    message = status.example.format(**asdict(limits))
+    example = {"error": {"reason": status.reasons[0], "message": message}, "model": model.identity}
+    said = f"{status.meaning} Reasons: {', '.join(status.reasons)}."
+    headers = VERSION | (RETRY_AFTER if "overloaded" in status.reasons else {})
     content = {"application/json": {"schema": _ref("Error"), "example": example}}
     return {"description": said, "headers": headers, "content": content}
 
