@@ -129,7 +129,7 @@ def refused(response: requests.Response, status: int, reason: str) -> requests.R
     described = STATUSES[str(status)]
     assert document["error"]["reason"] == reason
     assert reason in described.reasons
-    assert message == described.example or len(described.reasons) > 1 or status in (405, 504)  # these name what differs
+    assert message == described.example or len(described.reasons) > 1 or status in (404, 405, 504)  # these differ
     assert "\n" not in message
     assert 10 < len(message) < 200
     assert response.headers["Model-Version"] == document["model"]["version"]
