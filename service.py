@@ -1,11 +1,11 @@
 """The service that `bentoml serve`, `bentoml build` and `waymark package` take."""
 
 import sys
-from functools import partial
 from pathlib import Path
 
 import bentoml
 import uvicorn.config
+from bentoml._internal.configuration.containers import BentoMLContainer
 
 ROOT = Path(__file__).parent
 if (ROOT / "waymark").is_dir():
@@ -16,12 +16,17 @@ if (ROOT / "waymark").is_dir():
 from waymark.errors import WaymarkError  # noqa: E402
 from waymark.serving import app, container_image, model, processes  # noqa: E402
 
-load = partial(model.load, ROOT, threads=model.cores())
-
 # Not uvloop, even where it is installed: it accepts one connection in each turn of the loop, so that under too much
-# load newcomers wait in the kernel for seconds, where nothing can refuse them. asyncio's own takes all that have come.
+# load newcomers wait in the kernel for seconds, where nothing can refuse them. asyncio's own takes all that have come:
+# one worker may get nearly all of a hundred callers, and `limits.singles` has room for them.
 uvicorn.config.LOOP_FACTORIES["auto"] = uvicorn.config.LOOP_FACTORIES["asyncio"]
 uvicorn.config.HTTP_PROTOCOLS["auto"] = "waymark.serving.http_protocol:LimitedProtocol"
+
+
+def load() -> model.ServedModel:
+    """The model, with a worker's share of the cores: two workers with all of them each were a sixth slower, or more."""
+    workers = BentoMLContainer.config.services.waymark.workers.get()  # with what BENTOML_CONFIG_OPTIONS say
+    return model.load(ROOT, threads=max(model.cores() // workers, 1) if isinstance(workers, int) else 1)
 
 
 @bentoml.service(

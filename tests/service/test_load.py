@@ -1,10 +1,12 @@
 """The service under load: what is asked at once, refused, slow or interrupted. How fast it is, benchmarks/ measures."""
 
+import asyncio
 import io
 import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +20,7 @@ import pytest
 import requests
 from PIL import Image
 
+from waymark.serving import model
 from waymark.serving.limits import LIMITS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -126,8 +129,8 @@ def test_too_many_at_once_are_refused_at_once_and_the_next_is_answered(bentoml: 
     workers = servers.workers(bentoml)
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
-    awake = [Later(0.5, worker, signal.SIGCONT) for worker in workers]
-    found = open_loop.run(bentoml.port, [sign], rate=1000.0, seconds=0.4)
+    awake = [Later(0.6, worker, signal.SIGCONT) for worker in workers]
+    found = open_loop.run(bentoml.port, [sign], rate=2500.0, seconds=0.4)
     for each in awake:
         each.join()
     statuses = found.status.tolist()
@@ -135,6 +138,25 @@ def test_too_many_at_once_are_refused_at_once_and_the_next_is_answered(bentoml: 
     assert statuses.count(200) >= LIMITS.singles
     after = open_loop.run(bentoml.port, [sign], rate=20.0, seconds=SECONDS)
     assert set(after.status.tolist()) == {200}
+
+
+@pytest.mark.slow
+def test_a_hundred_callers_are_answered_even_if_one_worker_took_them_all(bentoml: Server, sign: bytes) -> None:
+    async def at_once() -> list[int]:
+        pool = clients.Pool(bentoml.port)
+        answers = await asyncio.gather(*(pool.ask(sign) for _ in range(100)))
+        pool.close()
+        return [answer.status for answer in answers]
+
+    workers = servers.workers(bentoml)
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    awake = Later(0.3, workers[0], signal.SIGCONT)
+    try:
+        assert asyncio.run(at_once()) == [200] * 100
+    finally:
+        awake.join()
+        os.kill(workers[1], signal.SIGCONT)
 
 
 @pytest.mark.slow
@@ -147,6 +169,24 @@ def test_a_killed_worker_costs_the_requests_in_flight_and_is_replaced(bentoml: S
     assert set(found.of(found.due > end + 0.1).status.tolist()) == {200}  # they wait for the next one
     assert found.of(found.due < end - 0.2).errors == 0
     assert killed not in servers.workers(bentoml)
+
+
+SHARE = """
+import service
+service.Waymark.inject_config()  # as `bentoml serve` does
+print(service.load().predictor.session.get_session_options().intra_op_num_threads)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 1000])
+def test_workers_share_the_cores(letters: Path, tmp_path: Path, workers: int) -> None:
+    folder = tmp_path / "workspace"
+    shutil.copytree(letters, folder)
+    workspace.add_service(folder)
+    own = {"BENTOML_CONFIG_OPTIONS": f"services.waymark.workers={workers}", "PYTHONPATH": str(folder)}
+    done = subprocess.run([sys.executable, "-c", SHARE], env=os.environ | own, capture_output=True, text=True)
+    assert done.stdout == f"{max(model.cores() // workers, 1)}\n", done.stderr
 
 
 @pytest.mark.slow
