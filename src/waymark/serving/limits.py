@@ -22,7 +22,7 @@ class Limits:
     in_flight_bytes: int = 256 * MB  # bodies of all requests of a process together; more are refused at once
     small_bytes: int = 256_000  # of a body that is a small one ...
     small_in_flight_bytes: int = 32 * MB  # ... for which so much of `in_flight_bytes` is kept
-    singles: int = 256  # single images that a worker is answering, half a second of work; no more is decoded
+    singles: int = 128  # single images that a worker is answering: room for a hundred callers; no more is decoded
     batches: int = 16  # requests with several images, or for a heat map, that a worker is answering or that wait there
     waiting: int = 2048  # images that wait for the model; more are refused at once
 
