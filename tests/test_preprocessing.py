@@ -118,7 +118,7 @@ def served(contract: Contract, folder: Path) -> tuple[NDArray[np.float32], ...]:
     box = ",".join(map(str, ROI))
 
     async def ask() -> None:
-        answering = Answering(ServedModel(recorder, {}, ()), LIMITS, Instruments())
+        answering = Answering(ServedModel(recorder, "", {}, ()), LIMITS, Instruments())
         await answering.one(png(), box, 1)
         await answering.several([("0.png", png())], [box], 1)
         answering.close()

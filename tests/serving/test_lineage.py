@@ -69,12 +69,14 @@ def test_outside_git_all_but_the_commit_is_told(root: Path) -> None:
 
 def test_the_commit_and_what_was_changed_since_are_told(root: Path) -> None:
     git(root, "init", "--quiet")
-    assert (lineage.read(root)["commit"], lineage.read(root)["changed"]) == (None, True)  # nothing is committed yet
+    assert lineage.read(root)["commit"] is None  # nothing is committed yet
     git(root, "add", ".")
     git(root, "commit", "--quiet", "--message", "Start")
     head = git(root, "rev-parse", "HEAD")
     assert (lineage.read(root)["commit"], lineage.read(root)["changed"]) == (head, False)
-    (root / "new").touch()
+    (root / "picture.png").touch()  # what git does not know is no part of the model
+    assert (lineage.read(root)["commit"], lineage.read(root)["changed"]) == (head, False)
+    (root / lineage.LOCK).write_text("stages: {}")
     assert (lineage.read(root)["commit"], lineage.read(root)["changed"]) == (head, True)
 
 

@@ -104,6 +104,12 @@ def test_each_class_has_its_picture_and_no_other_label_has_one(root: Path) -> No
     assert served.picture(3) is None
 
 
+def test_another_threshold_is_another_version(root: Path) -> None:
+    versions = {loaded(root, threshold=threshold).version for threshold in (0.5, 0.6)}
+    assert len(versions) == 2
+    assert loaded(root, threshold=0.5).version in versions
+
+
 def test_a_model_without_pictures_answers_all_the_same(root: Path) -> None:
     (root / paths.CLASS_PICTURES).unlink()
     served = loaded(root)
@@ -112,11 +118,12 @@ def test_a_model_without_pictures_answers_all_the_same(root: Path) -> None:
 
 def test_the_description_tells_who_answers_and_within_what_limits(root: Path) -> None:
     told = loaded(root, threshold=0.25, temperature=0.5).description(replace(LIMITS, images=7))
-    sha256 = hashlib.sha256((root / paths.ONNX).read_bytes()).hexdigest()
-    assert (told["name"], told["version"], told["classes"]) == ("signs", sha256[:12], CLASSES)
+    files = {"contract": paths.CONTRACT, "onnx": paths.ONNX}
+    sha256 = {name: hashlib.sha256((root / path).read_bytes()).hexdigest() for name, path in files.items()}
+    assert (told["name"], told["version"], told["classes"]) == ("signs", sha256["contract"][:12], CLASSES)
     assert told["input"] == {"image_size": 1, "crop_margin": 0.1, "colour": "rgb", "equalise": "none"}
     assert (told["threshold"], told["temperature"], told["limits"]["images"]) == (0.25, 0.5, 7)
-    assert told["hashes"] == {"onnx": sha256, "weights": "w", "split": ""}
+    assert told["hashes"] == {**sha256, "weights": "w", "split": ""}
     assert {"commit", "changed", "parameters", "data", "metrics", "card"} <= told.keys()
 
 

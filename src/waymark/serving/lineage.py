@@ -29,10 +29,10 @@ def read(root: Path) -> dict[str, Any]:
 
 def of_workspace(root: Path) -> dict[str, Any]:
     commit = _git(root, "rev-parse", "HEAD")
-    status = _git(root, "status", "--porcelain")
+    status = _git(root, "status", "--porcelain", "--untracked-files=no")
     document: dict[str, Any] = {
         "commit": commit,
-        "changed": None if status is None else bool(status),  # whether the working tree had uncommitted changes
+        "changed": None if status is None else bool(status),  # whether files that git knows had uncommitted changes
         "parameters": None,
         "data": None,
         "metrics": None,

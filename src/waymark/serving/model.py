@@ -1,5 +1,6 @@
 """The model that answers: its ONNX file and contract, what is known of how it came to be, and its answers in words."""
 
+import hashlib
 import io
 import math
 import os
@@ -26,6 +27,7 @@ class ServedModel:
     """A model that was checked against its contract."""
 
     predictor: Predictor
+    contract_sha256: str  # of models/contract.json, which names the ONNX file, temperature and threshold
     lineage: dict[str, Any]  # metrics, card, commit, parameters and hashes of the data
     pictures: tuple[bytes, ...]  # PNG, one a class; empty where there are none
 
@@ -35,8 +37,8 @@ class ServedModel:
 
     @cached_property
     def version(self) -> str:
-        """The first twelve digits of the ONNX file's SHA-256: another model, another version."""
-        return self.predictor.contract.onnx_sha256[:12]
+        """The first twelve digits of the contract's SHA-256: other weights or another threshold, another version."""
+        return self.contract_sha256[:12]
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -55,7 +57,12 @@ class ServedModel:
             "input": {key: getattr(known, key) for key in ("image_size", "crop_margin", "colour", "equalise")},
             "threshold": known.threshold,
             "temperature": known.temperature,
-            "hashes": {"onnx": known.onnx_sha256, "weights": known.weights_sha256, "split": known.split_sha256},
+            "hashes": {
+                "contract": self.contract_sha256,
+                "onnx": known.onnx_sha256,
+                "weights": known.weights_sha256,
+                "split": known.split_sha256,
+            },
             "limits": asdict(limits),
             **self.lineage,
         }
@@ -101,7 +108,8 @@ def load(root: Path, threads: int) -> ServedModel:
     """
     completed = contract.read(root / paths.CONTRACT)
     predictor = Predictor(root / paths.ONNX, completed, threads, spinning=False)
-    return ServedModel(predictor, lineage.read(root), tuple(_tiles(root / paths.CLASS_PICTURES)))
+    sha256 = hashlib.sha256((root / paths.CONTRACT).read_bytes()).hexdigest()
+    return ServedModel(predictor, sha256, lineage.read(root), tuple(_tiles(root / paths.CLASS_PICTURES)))
 
 
 def _tiles(path: Path) -> Iterator[bytes]:
