@@ -184,8 +184,10 @@ def test_workers_share_the_cores(letters: Path, tmp_path: Path, workers: int) ->
     folder = tmp_path / "workspace"
     shutil.copytree(letters, folder)
     workspace.add_service(folder)
-    own = {"BENTOML_CONFIG_OPTIONS": f"services.waymark.workers={workers}", "PYTHONPATH": str(folder)}
-    done = subprocess.run([sys.executable, "-c", SHARE], env=os.environ | own, capture_output=True, text=True)
+    own = {"BENTOML_CONFIG_OPTIONS": f"services.waymark.workers={workers}"}
+    done = subprocess.run(
+        [sys.executable, "-c", SHARE], cwd=folder, env=os.environ | own, capture_output=True, text=True
+    )
     assert done.stdout == f"{max(model.cores() // workers, 1)}\n", done.stderr
 
 
