@@ -45,6 +45,7 @@ class Waymark:
     @staticmethod
     def check() -> None:
         """Once, before any worker starts: a model that is missing or not the contract's stops here."""
+        processes.begin_master()
         try:
             load()
         except WaymarkError as error:
@@ -53,4 +54,4 @@ class Waymark:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def begin(self) -> None:
         """In each worker."""
-        processes.end_with_parent()
+        processes.end_with_master()
