@@ -17,6 +17,7 @@ import requests
 from numpy.typing import NDArray
 from PIL import Image
 
+from waymark import contract, paths
 from waymark.contract import decode
 from waymark.serving import model
 
@@ -165,7 +166,8 @@ def test_container_with_a_damaged_model_ends_with_a_sentence(image: str, workspa
     command = ["podman", "--runtime=runc", "run", "--rm", "--network=none", *LIMITS, image, "sh", "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert f"is not the contract's {workspace[1]}…" in done.stderr
+    known = contract.read(workspace[0] / paths.CONTRACT)
+    assert f"is not the contract's {known.onnx_sha256[:12]}…" in done.stderr
     assert "Traceback" not in done.stderr
 
 
