@@ -5,8 +5,7 @@ from typing import Any, Protocol
 from waymark.errors import WaymarkError
 from waymark.scoring.finding import Sent
 from waymark.serving.limits import Limits
-
-TOP = 5  # ranks where nobody asks for a number, as in the service
+from waymark.serving.model import TOP
 
 # path, label, class_name, probability, answered, threshold, top, error and model_version; what a refused image does
 # not have is None, and so is the error of an answered one.

@@ -54,18 +54,16 @@ class Endpoint:
         except Refusal as refusal:
             return handlers.refuse(refusal.status, refusal.reason, str(refusal))
         except OverloadError:
-            message = "too much is waiting already; try again in a second"
-            return handlers.refuse(503, "overloaded", message, {"Retry-After": "1"})
+            return handlers.refuse_as("503", {"Retry-After": "1"})
         except TimeoutError:
-            seconds = f"{handlers.limits.answer_seconds:g}"
-            return handlers.refuse(504, "too_slow", f"the answer takes longer than {seconds} s; send less at a time")
+            return handlers.refuse_as("504")
         except Exception:
             logger.exception("%s failed", self.path)
-            return handlers.refuse(500, "internal", "something went wrong in the service; its log tells what")
+            return handlers.refuse_as("500")
 
 
-async def _unknown(_: Handlers, request: Request) -> Response:
-    raise Refusal("not_found", 404, "there is nothing at this address; /docs lists what there is")
+async def _unknown(handlers: Handlers, _: Request) -> Response:
+    return handlers.refuse_as("404")
 
 
 ROUTES: tuple[tuple[str, str, Handler], ...] = (

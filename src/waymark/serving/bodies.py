@@ -16,6 +16,7 @@ from waymark.serving import forms
 from waymark.serving.batching import OverloadError
 from waymark.serving.forms import Part
 from waymark.serving.limits import Limits
+from waymark.serving.statuses import STATUSES
 from waymark.serving.uploads import ZIP_SIGNATURES, Refusal, printable
 
 FORM_BYTES = 2**16  # that a form with one image may have around it
@@ -137,9 +138,7 @@ class Reception:
                         enough = held.size + limits.piece_bytes
                         patience.reschedule(min(clock() + limits.piece_seconds, last))
         except TimeoutError:
-            each = f"{limits.piece_bytes:,} bytes of it have to come within {limits.piece_seconds:g} s"
-            sentence = f"the body came too slowly; {each}, and all of it within {limits.body_seconds:g} s"
-            raise Refusal("slow_body", 408, sentence) from None
+            raise Refusal("slow_body", 408, STATUSES["408"].said(limits)) from None
 
 
 @dataclass

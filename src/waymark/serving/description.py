@@ -1,14 +1,13 @@
 """The service's own description: OpenAPI 3.1, with the limits in force and an example of each answer."""
 
-from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from waymark.serving.handlers import TOP, Handlers
+from waymark.serving.handlers import Handlers
 from waymark.serving.limits import Limits
-from waymark.serving.model import ServedModel
+from waymark.serving.model import TOP, ServedModel
 from waymark.serving.statuses import STATUSES, Status
 
 Json = dict[str, Any]
@@ -25,7 +24,7 @@ ROI: Json = {
 VERSION: Json = {
     "Model-Version": {
         "required": True,
-        "description": "The first twelve digits of the SHA-256 of the ONNX file that answers.",
+        "description": "The first twelve digits of the SHA-256 of the model's contract, which names its ONNX file.",
         "schema": {"type": "string", "pattern": "^[0-9a-f]{12}$"},
     }
 }
@@ -166,8 +165,7 @@ def _answers(model: ServedModel) -> tuple[Json, Json]:
 
 
 def _error(model: ServedModel, limits: Limits, status: Status) -> Json:
-    message = status.example.format(**asdict(limits))
-    example = {"error": {"reason": status.reasons[0], "message": message}, "model": model.identity}
+    example = {"error": {"reason": status.reasons[0], "message": status.said(limits)}, "model": model.identity}
     said = f"{status.meaning} Reasons: {', '.join(status.reasons)}."
     headers = VERSION | (RETRY_AFTER if "overloaded" in status.reasons else {})
     content = {"application/json": {"schema": _ref("Error"), "example": example}}

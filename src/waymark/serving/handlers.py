@@ -11,10 +11,8 @@ from waymark.serving.answering import Answer, Answering
 from waymark.serving.bodies import Reception, whole_number
 from waymark.serving.instruments import Instruments
 from waymark.serving.limits import Limits
-from waymark.serving.model import ServedModel
-from waymark.serving.uploads import Refusal
-
-TOP = 5  # classes that an answer ranks where the request does not say
+from waymark.serving.model import TOP, ServedModel
+from waymark.serving.statuses import STATUSES
 
 
 class Handlers:
@@ -39,7 +37,7 @@ class Handlers:
 
     async def spell(self, request: Request) -> Response:
         if not spelling.spells(self.model.class_names):
-            raise Refusal("not_letters", 409, "the classes of this model are no letters; ask /predict_batch")
+            return self.refuse_as("409")
         letters = await self._several(request)
         word = spelling.word(letter["class_name"] for letter in letters if "error" not in letter)
         return self._reply_each({"word": word, "letters": letters}, letters)
@@ -66,6 +64,11 @@ class Handlers:
         self.instruments.refused(reason)
         document = {"error": {"reason": reason, "message": message}, "model": self.model.identity}
         return self.reply(document, status, headers)
+
+    def refuse_as(self, code: str, headers: dict[str, str] | None = None) -> Response:
+        """With the first reason of a status, and what is said for it."""
+        status = STATUSES[code]
+        return self.refuse(int(code), status.reasons[0], status.said(self.limits), headers)
 
     async def _several(self, request: Request) -> list[Answer]:
         top = self._top(request)

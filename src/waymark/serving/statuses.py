@@ -1,6 +1,9 @@
-"""Which errors the service answers with: what each status means, its reasons, and an example in the service's words."""
+"""Which errors the service answers with: what each status means, its reasons, and what is said."""
 
+from dataclasses import asdict
 from typing import NamedTuple
+
+from waymark.serving.limits import Limits
 
 
 class Status(NamedTuple):
@@ -9,6 +12,9 @@ class Status(NamedTuple):
     meaning: str
     reasons: tuple[str, ...]
     example: str
+
+    def said(self, limits: Limits) -> str:
+        return self.example.format(**asdict(limits))
 
 
 STATUSES = {
