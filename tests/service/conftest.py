@@ -1,7 +1,6 @@
 """The real application on loopback, with models of a few numbers that tell colours apart."""
 
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -10,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
@@ -30,6 +28,9 @@ from waymark.contract import Box, Contract
 from waymark.serving.limits import LIMITS, Limits
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from serving import ways  # noqa: E402
+
 PATIENCE = 60  # seconds for a service to start on a busy machine; on a quiet one it takes 2
 SIZE = 16
 Colour = tuple[int, int, int]
@@ -198,37 +199,12 @@ def _compare(
     `cut` and `whole` are the probabilities to be expected with the regions and without: (N, classes). Fails where the
     most probable class is another one.
     """
-    query, rois = f"top={cut.shape[1]}", [",".join(map(str, roi)) for _, roi in images]
-    session = requests.Session()
-
-    def ask(path: str, **sent: Any) -> Any:
-        response = session.post(f"{url}/{path}", timeout=PATIENCE, **sent)
-        assert response.ok, response.text
-        return response.json()
-
-    ways: dict[str, tuple[list[Any], NDArray[np.float64]]] = {
-        way: ([], whole if way == "zip" else cut) for way in ("raw", "form", "batch", "zip")
-    }
-    for (data, _), roi in zip(images, rois, strict=True):
-        ways["raw"][0].append(ask(f"predict?{query}&roi={roi}", data=data))
-        ways["form"][0].append(ask(f"predict?{query}", files={"image": data}, data={"roi": roi}))
-    for start in range(0, len(images), 500):
-        some = slice(start, start + 500)
-        form: list[tuple[str, Any]] = [("images", data) for data, _ in images[some]]
-        form += [("roi", (None, roi)) for roi in rois[some]]
-        ways["batch"][0].extend(ask(f"predict_batch?{query}", files=form)["results"])
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w") as opened:
-            for number, (data, _) in enumerate(images[some]):
-                opened.writestr(f"{number}.png", data)
-        ways["zip"][0].extend(ask(f"predict_batch?{query}", data=archive.getvalue())["results"])
-    return {way: _largest_difference(answers, expected) for way, (answers, expected) in ways.items()}
+    rois = [",".join(map(str, roi)) for _, roi in images]
+    said = ways.ask(url, [data for data, _ in images], rois, classes=cut.shape[1])
+    return {way: _largest_difference(answers, whole if way == "zip" else cut) for way, answers in said.items()}
 
 
 def _largest_difference(answers: Sequence[Any], expected: NDArray[np.float64]) -> float:
-    said = np.zeros_like(expected)
-    for row, answer in zip(said, answers, strict=True):
-        for ranked in answer["top"]:
-            row[ranked["label"]] = ranked["probability"]
+    said = ways.probabilities(answers, expected.shape[1])
     assert [answer["label"] for answer in answers] == expected.argmax(axis=1).tolist()
     return float(np.abs(said - expected).max())
