@@ -10,10 +10,11 @@ PIP := $(VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-c
 PYTEST := pytest --durations=10
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-# Nothing here reports home: BentoML, DVC, Great Expectations and ONNX Runtime each have a switch of their own.
+# Nothing here reports home: BentoML, DVC, Great Expectations, MLflow and ONNX Runtime each have a switch of their own.
 export BENTOML_DO_NOT_TRACK := True
 export DVC_NO_ANALYTICS := 1
 export GX_ANALYTICS_ENABLED := false
+export MLFLOW_DISABLE_TELEMETRY := true
 export ORT_DISABLE_TELEMETRY := 1
 # After `make s3`: address and keys of the local S3 server, for sources such as s3://waymark/gtsrb/archive.zip.
 -include .s3/make.env
@@ -83,7 +84,7 @@ lock: $(READY) ## Resolve pyproject.toml anew into the lock files
 $(READY): requirements.lock $(wildcard requirements/*.lock) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Waymark needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "Setting up $(VENV): some 240 pinned packages, about a minute …" >&2
+	@echo "Setting up $(VENV): some 270 pinned packages, about a minute …" >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --require-hashes -r requirements/build.lock
 	@# The CPU build of torch where the package index offers it, else the ordinary build with its CUDA libraries.

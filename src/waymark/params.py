@@ -68,6 +68,14 @@ class Params(BaseModel):
     # answers
     max_risk: Annotated[float, Field(ge=0.0001, le=1)]
 
+    # promotion
+    gate_min_accuracy: Annotated[float, Field(ge=0, le=1)]
+    gate_min_class_recall: Annotated[float, Field(ge=0, le=1)]
+    gate_max_ece: Annotated[float, Field(ge=0, le=1)]
+    gate_max_latency_ms: Annotated[float, Field(gt=0, le=60_000)]
+    gate_max_megabytes: Annotated[float, Field(gt=0, le=10_000)]
+    seed_std: Annotated[float, Field(ge=0, le=0.2)]
+
     @model_validator(mode="after")
     def _source_goes_with_dataset(self) -> "Params":
         if _holds_secret(self.source):

@@ -26,7 +26,7 @@ from waymark.params import Params
 
 log = logging.getLogger(__name__)
 
-IDENTITY = ["archive", "member", "label", "group", "part"]  # what later stages need to know of an image
+IDENTITY = ["archive", "member", "label", "group", "part", "pixels_sha256"]  # what later stages need of an image
 BOX = ["roi_x1", "roi_y1", "roi_x2", "roi_y2"]
 PICTURE = 96  # side of a class's picture, px; sharp at the size that a page shows it on a phone
 BLANK = 128  # grey of the picture of a class that has no training image
@@ -37,7 +37,7 @@ def run(params: Params) -> None:
     with reading(paths.MANIFEST):
         manifest = pd.read_parquet(
             paths.MANIFEST,
-            columns=[*IDENTITY, "split", "frame", "width", "height", "pixels_sha256", "thumbnail", *BOX],
+            columns=[*IDENTITY, "split", "frame", "width", "height", "thumbnail", *BOX],
         )
     with reading(paths.NEAR_DUPLICATES):
         pairs = pd.read_parquet(paths.NEAR_DUPLICATES)
