@@ -120,7 +120,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="session", autouse=True)
 def tracking_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One MLflow database for all that the tests run, in place of each folder's own: its tables take a second to make."""
+    """One MLflow database for all that the tests run: to make its tables takes a second."""
     folder = tmp_path_factory.mktemp("mlflow")
     address = f"sqlite:///{folder / 'mlflow.db'}"
     with pytest.MonkeyPatch.context() as patch:

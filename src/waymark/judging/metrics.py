@@ -54,10 +54,10 @@ def negative_log_likelihood(probabilities: Probabilities, labels: Labels) -> flo
     return float(-np.log(np.maximum(of_label, np.finfo(np.float64).tiny)).mean())
 
 
-def brier_score(probabilities: Probabilities, labels: Labels) -> float:
-    """Mean over images of the squared distance to the one-hot label (Brier 1950)."""
+def brier_scores(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
+    """Each image's squared distance to its one-hot label (Brier 1950), in [0, 2]."""
     of_label = probabilities[np.arange(len(labels)), labels]
-    return float(((probabilities**2).sum(axis=1) - 2 * of_label + 1).mean())
+    return np.asarray((probabilities**2).sum(axis=1) - 2 * of_label + 1)
 
 
 def reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -89,7 +89,7 @@ def compute(probabilities: Probabilities, labels: Labels, threshold: float) -> M
         macro_f1=float(np.nanmean(f1_scores(counts))),
         min_class_recall=float(np.nanmin(recall)),
         negative_log_likelihood=negative_log_likelihood(probabilities, labels),
-        brier_score=brier_score(probabilities, labels),
+        brier_score=float(brier_scores(probabilities, labels).mean()),
         expected_calibration_error=expected_calibration_error(confidence, right),
         coverage=float(answered.mean()),
         answered_error=float((answered & ~right).sum() / max(answered.sum(), 1)),

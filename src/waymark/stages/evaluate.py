@@ -46,6 +46,7 @@ def run(params: Params) -> None:
     rows["predicted"] = probabilities.argmax(axis=1)
     rows["confidence"] = probabilities.max(axis=1).round(6)
     rows["probability_of_label"] = probabilities[np.arange(len(labels)), labels].round(6)
+    rows["brier_score"] = metrics.brier_scores(probabilities, labels).round(6)
 
     document: dict[str, Any] = dict(parts[part_of[0]])
     if len(parts) > 1:
