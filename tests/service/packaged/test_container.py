@@ -90,7 +90,7 @@ def image(workspace: tuple[Path, str], base: str) -> Iterator[str]:
 def container(
     image: str, free_port: int, wait_until_ready: Callable[[str], float], request: pytest.FixtureRequest
 ) -> Iterator[Container]:
-    """The image, run as the README says; the host's network, since not every machine lets podman make one."""
+    """The image, run as docs/service.md says; the host's network, since not every machine lets podman make one."""
     name = f"waymark-test-{free_port}"
     options = ["--read-only", "--tmpfs=/tmp", "--cap-drop=all", "--security-opt=no-new-privileges", "--network=host"]
     address = ["--env=BENTOML_HOST=127.0.0.1", f"--env=BENTOML_PORT={free_port}"]

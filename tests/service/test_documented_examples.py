@@ -1,4 +1,4 @@
-"""What the README tells people to ask of the service works as it stands there."""
+"""What docs/service.md tells people to ask of the service works as it stands there."""
 
 import contextlib
 import io
@@ -13,14 +13,13 @@ import pytest
 import requests
 from PIL import Image
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("\n## The service\n")[2].partition("\n## ")[0]
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:3000"
 ENDPOINTS = {"predict", "predict_batch", "spell", "explain", "model", "metrics", "livez", "readyz"}
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
 CURL = [
@@ -98,4 +97,4 @@ def test_the_metrics_that_are_named_are_those_that_there_are(folder: Path, bento
         requests.post(f"{bentoml_url}/predict", data=data, timeout=10)
     told = requests.get(f"{bentoml_url}/metrics", timeout=10).text
     kinds = dict(line.split()[2:4] for line in told.splitlines() if line.startswith("# TYPE"))
-    assert set(re.findall(r"`(waymark_[a-z_]+)`", SECTION)) == kinds.keys()
+    assert set(re.findall(r"`(waymark_[a-z_]+)`", PAGE)) == kinds.keys()

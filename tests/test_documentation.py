@@ -1,4 +1,4 @@
-"""What the README tells people to type and to open exists."""
+"""What the README and docs/ tell people to type and to open exists."""
 
 import re
 import shlex
@@ -11,12 +11,18 @@ from waymark import params
 from waymark.errors import WaymarkError
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 COMMANDS = [
     line.split("#")[0].strip()
-    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for text in PAGES.values()
+    for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     for line in block.splitlines()
 ]
+
+
+def mentioned(pattern: str) -> list[str]:
+    """What `pattern` finds on any page, each once."""
+    return sorted({found for text in PAGES.values() for found in re.findall(pattern, text)})
 
 
 def outputs() -> set[str]:
@@ -44,19 +50,27 @@ def test_each_setting_is_one_of_params_yaml_and_valid(tmp_path: Path, command: s
     params.load(tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize("script", re.findall(r"python ((?:scripts|benchmarks)/\w+\.py)", README))
+@pytest.mark.parametrize("script", mentioned(r"python ((?:scripts|benchmarks)/\w+\.py)"))
 def test_each_script_is_there(script: str) -> None:
     assert (ROOT / script).is_file()
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:data|models|reports)/[\w./]+)`", README))))
+@pytest.mark.parametrize("path", mentioned(r"`((?:data|models|reports)/[\w./]+)`"))
 def test_each_output_is_one_of_the_graph_s(path: str) -> None:
     assert any(out.startswith(path.rstrip("/")) or path.startswith(out) for out in outputs())
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\(((?!https?:)[^)]+)\)", README))
-def test_each_link_leads_to_a_file(target: str) -> None:
-    assert (ROOT / target).exists()
+LINKS = [(page, target) for page, text in PAGES.items() for target in re.findall(r"\]\(((?!https?:)[^)]+)\)", text)]
+
+
+@pytest.mark.parametrize(("page", "target"), LINKS, ids=lambda value: getattr(value, "name", value))
+def test_each_link_leads_to_a_file_and_a_heading_of_it(page: Path, target: str) -> None:
+    name, _, anchor = target.partition("#")
+    file = page.parent / name if name else page
+    assert file.exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_error_that_the_readme_shows_is_the_one_that_is_raised(tmp_path: Path) -> None:
@@ -64,4 +78,4 @@ def test_the_error_that_the_readme_shows_is_the_one_that_is_raised(tmp_path: Pat
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
     with pytest.raises(WaymarkError) as raised:
         params.load(tmp_path / "params.yaml")
-    assert f"error: {str(raised.value).replace(str(tmp_path) + '/', '')}\n" in README
+    assert f"error: {str(raised.value).replace(str(tmp_path) + '/', '')}\n" in PAGES[ROOT / "README.md"]
