@@ -64,6 +64,29 @@ def test_package_replaces_one_of_the_same_model_and_serves_its_own_code_and_mode
     assert told["limits"]["images"] == 7  # the checkout, which this Python imports by default, has another number
 
 
+def test_the_package_that_is_there_stays_until_its_successor_is_stored(
+    tmp_path: Path, write_workspace: WriteWorkspace, run: Run
+) -> None:
+    workspace, home = tmp_path / "workspace", tmp_path / "home"
+    version = write_workspace(workspace)
+    assert run(workspace, home, "waymark.cli", "package").returncode == 0
+    before = files(home)
+    successor = tmp_path / "built" / "waymark" / version
+    shutil.copytree(home / "bentos" / "waymark" / version, successor)
+    os.mkfifo(successor / "src" / "pipe")  # what cannot be copied
+    code = "import pathlib, sys; from waymark.serving import packaging; packaging._store(pathlib.Path(sys.argv[1]))"
+    environment = os.environ | {"BENTOML_HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", code, successor], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "is a named pipe" in done.stderr
+    assert files(home) == before
+
+    (successor / "src" / "pipe").unlink()
+    (successor / "new.txt").touch()
+    subprocess.run([sys.executable, "-c", code, successor], env=environment, check=True)
+    assert files(home) == sorted([*before, f"bentos/waymark/{version}/new.txt"])
+
+
 def test_bentoml_builds_in_the_root_with_the_versions_of_the_lock(
     tmp_path: Path, write_workspace: WriteWorkspace, run: Run
 ) -> None:
