@@ -1,7 +1,7 @@
 """What one training step does, and how the weights move."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -17,6 +17,12 @@ MOMENTUM = 0.9  # Nesterov's, the value that residual nets are trained with sinc
 WARM_UP = 0.2  # share of the steps in which the learning rate rises
 NO_DECAY = 1  # biases and normalisation have one dimension; decaying them only costs accuracy (arXiv:1812.01187, 3.1)
 
+OnEpoch = Callable[[Mapping[str, float]], None]
+
+
+def ignore(_: Mapping[str, float]) -> None:
+    """Nobody is told of an epoch."""
+
 
 class Classifier(pl.LightningModule):
     """A network, its loss and its optimiser. Batches come as uint8 and are normalised here, on the device."""
@@ -31,8 +37,10 @@ class Classifier(pl.LightningModule):
         lr: float,
         weight_decay: float,
         label_smoothing: float,
+        on_epoch: OnEpoch = ignore,
     ) -> None:
         super().__init__()
+        self.on_epoch = on_epoch
         self.network, self.augment = network, augment
         self.lr, self.weight_decay, self.label_smoothing = lr, weight_decay, label_smoothing
         self.mean: Tensor
@@ -74,6 +82,7 @@ class Classifier(pl.LightningModule):
                 "high a learning rate for this network, try a tenth of it"
             )
         self.history.append(row)
+        self.on_epoch(row | {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]})
         self.log_dict({key: value for key, value in row.items() if key != "epoch"}, prog_bar=True)
 
     def on_sanity_check_end(self) -> None:

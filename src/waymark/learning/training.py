@@ -13,21 +13,25 @@ from waymark import paths
 from waymark.contract import Contract
 from waymark.learning import machine, network, recipes
 from waymark.learning.augmentation import Augmentation
-from waymark.learning.classifier import Classifier
+from waymark.learning.classifier import Classifier, OnEpoch, ignore
 from waymark.learning.data import Images, PreparedData
 from waymark.params import Params
 
 History = list[dict[str, float]]  # one row an epoch: epoch, loss and accuracy on train (augmented) and val
 
 
-def fit(params: Params, contract: Contract) -> tuple[nn.Module, History]:
+def fit(params: Params, contract: Contract, on_epoch: OnEpoch = ignore) -> tuple[nn.Module, History]:
     """Learn from the prepared train images, watching val; see `fit_on`."""
     train, val = (Images(paths.images(split), paths.rows(split)) for split in ("train", "val"))
-    return fit_on(params, contract, train, val)
+    return fit_on(params, contract, train, val, on_epoch)
 
 
-def fit_on(params: Params, contract: Contract, train: Images, val: Images) -> tuple[nn.Module, History]:
+def fit_on(
+    params: Params, contract: Contract, train: Images, val: Images, on_epoch: OnEpoch = ignore
+) -> tuple[nn.Module, History]:
     """Learn from `train`, watching `val`; the network comes back with its averaged weights.
+
+    `on_epoch` is told each epoch's row of the history as it ends, with the learning rate that it ended with.
 
     Repeatable to the last bit for the same parameters, data and machine type.
     """
@@ -52,6 +56,7 @@ def fit_on(params: Params, contract: Contract, train: Images, val: Images) -> tu
         lr=params.lr,
         weight_decay=params.weight_decay,
         label_smoothing=params.label_smoothing,
+        on_epoch=on_epoch,
     )
     trainer = pl.Trainer(
         max_epochs=recipe.epochs,

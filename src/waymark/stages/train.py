@@ -9,17 +9,20 @@ from waymark.errors import exit_with_sentence
 from waymark.files import replacing
 from waymark.learning import training, weights
 from waymark.params import Params
+from waymark.tracking import live
 
 log = logging.getLogger(__name__)
 
 
 def run(params: Params) -> None:
     prepared = contract.read(paths.PREPARED_CONTRACT)
-    model, history = training.fit(params, prepared)
     classes = len(prepared.class_names)
-    with replacing() as part:
-        weights.write(model, part(paths.WEIGHTS), name=params.network, num_classes=classes, width=params.width)
-        write_history(history, part(paths.HISTORY))
+    with live.training(params.dataset) as curves:
+        model, history = training.fit(params, prepared, curves.add)
+        with replacing() as part:
+            weights.write(model, part(paths.WEIGHTS), name=params.network, num_classes=classes, width=params.width)
+            write_history(history, part(paths.HISTORY))
+        curves.learned(weights.sha256(paths.WEIGHTS))
     last = history[-1]
     log.info("epoch %d: val accuracy %.4f, val loss %.4f", last["epoch"], last["val_accuracy"], last["val_loss"])
 

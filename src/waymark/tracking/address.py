@@ -1,0 +1,137 @@
+"""Where MLflow is, and a client of it that answers within seconds or says in one sentence why not."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waymark.errors import WaymarkError, reason
+
+if TYPE_CHECKING:  # importing it takes more than a second
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment
+
+DATABASE = Path("mlflow.db")
+ARTIFACTS = Path("mlartifacts")  # beside the database
+LATER = "`dvc repro --force --single-item track` records the results later"
+
+_SQLITE = "sqlite:///"
+_ANSWER = "5"  # seconds; MLflow's own 120 and seven retries would hold a training up for minutes
+_LONGEST = 200  # characters of what MLflow says
+_UPLOAD = "60"  # seconds that a server has to put one file where it keeps it
+_SWITCHES = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # or it tells of each table that it makes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": _ANSWER,
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server may close an idle connection just when it is used again
+}
+
+
+class TrackingError(WaymarkError):
+    """MLflow is away, or refuses what it is asked."""
+
+
+def root() -> Path:
+    """The repository's root; DVC runs an experiment in a copy of it, and names the real one in DVC_ROOT."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def uri() -> str:
+    """Where MLflow keeps runs: MLFLOW_TRACKING_URI, else a database in the repository's root."""
+    named = os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{DATABASE}"
+    # A relative path would lie in the copy in which DVC runs an experiment, and go with it.
+    return f"{_SQLITE}{root() / named.removeprefix(_SQLITE)}" if named.startswith(_SQLITE) else named
+
+
+def shown(uri: str) -> str:
+    """The address as people may see it: without user, password and query, where a database's password may stand."""
+    return uri if uri.startswith(_SQLITE) else uri.replace(_user(uri), "").partition("?")[0]
+
+
+def _user(uri: str) -> str:
+    """All before the last @: a password may hold any character."""
+    found = re.search(r"(?<=://).*@", uri)
+    return found[0] if found else ""
+
+
+def name(dataset: str) -> str:
+    """Of the MLflow experiment and of the registered model: only models of one data set can be compared."""
+    return f"waymark-{dataset}"
+
+
+def connect() -> "MlflowClient":
+    """A client of an MLflow that answers. Raises TrackingError, within some ten seconds, where none does."""
+    for switch, value in _SWITCHES.items():
+        os.environ.setdefault(switch, value)
+    from mlflow import MlflowClient  # after the switches above
+
+    with speaking():
+        client = MlflowClient(uri(), registry_uri=uri())
+        client.search_experiments(max_results=1)
+    return client
+
+
+def experiment(client: "MlflowClient", dataset: str) -> str:
+    """The id of the data set's MLflow experiment, which is made where there is none."""
+    with speaking():
+        known = client.get_experiment_by_name(name(dataset)) or _make(client, name(dataset))
+        if known.lifecycle_stage != "active":
+            raise TrackingError(
+                f"MLflow's experiment {known.name} was deleted; restore it: `mlflow experiments restore`"
+            )
+        return str(known.experiment_id)
+
+
+def _make(client: "MlflowClient", name: str) -> "Experiment":
+    from mlflow import MlflowException
+
+    database = uri().removeprefix(_SQLITE)
+    beside = str(Path(database).parent / ARTIFACTS) if database != uri() else None  # else the server's own place
+    try:
+        return client.get_experiment(client.create_experiment(name, artifact_location=beside))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        by_another_process = client.get_experiment_by_name(name)
+        assert by_another_process is not None
+        return by_another_process
+
+
+@contextmanager
+def speaking() -> Iterator[None]:
+    """Turn whatever MLflow raises into one sentence, TrackingError, without user and password."""
+    try:
+        yield
+    except WaymarkError:
+        raise
+    except Exception as error:  # requests', SQLAlchemy's and its own; a foreign server's answer raises anything
+        raise TrackingError(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    """The system's own reason where there is one below MLflow's words, which repeat the address with its password."""
+    cause: BaseException = error
+    while below := cause.__cause__ or cause.__context__:
+        cause = below
+    where = shown(uri())
+    if isinstance(cause, TimeoutError):
+        return f"MLflow at {where} does not answer"
+    if isinstance(cause, OSError):
+        return f"MLflow at {where} cannot be reached ({reason(cause)})"
+    said = next(iter(str(error).strip().splitlines()), type(error).__name__).replace(_user(uri()), "")
+    return f"MLflow at {where} does not do as asked ({said[:_LONGEST]})"
+
+
+@contextmanager
+def uploading() -> Iterator[None]:
+    """Give the server more time for an answer, unless the person has said how much."""
+    if os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") != _ANSWER:
+        yield
+        return
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _UPLOAD
+    try:
+        yield
+    finally:
+        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _ANSWER

@@ -1,0 +1,163 @@
+"""One outcome of the stage graph as one run in MLflow: parameters, metrics, curves, files, and what it is known by."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from waymark import contract, paths
+from waymark.contract import Contract
+from waymark.serving import lineage
+from waymark.tracking import address, identity, layout, machine, runs
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_BATCH = 500  # metrics in one request; MLflow takes 1000
+_LONGEST = 5000  # characters of a tag; MLflow takes 8000
+
+
+def record(client: "MlflowClient", root: Path) -> tuple["Run", bool]:
+    """The run of what `dvc repro` left under `root`, and whether anything was added to it.
+
+    It is the run that has the same dvc.lock already; else the one that training began, completed; else a new one.
+    The tags that make a run complete are written last: a recording that broke off is not taken for one.
+    """
+    completed = contract.read(root / paths.CONTRACT)
+    origin = lineage.of_workspace(root)
+    known_by = _known_by(root, completed, origin)
+    if found := _recorded(client, completed.dataset, known_by):
+        return found, False
+    with address.speaking(), address.uploading():
+        begun = _begun_by_training(client, completed)
+        run_id: str = begun.info.run_id if begun else _begin(client, completed.dataset, root)
+        _log(client, run_id, _figures(root), origin["parameters"] or {})
+        with tempfile.TemporaryDirectory(prefix="waymark-track-") as folder:
+            layout.gather(root, Path(folder), completed, origin)
+            client.log_artifacts(run_id, folder)
+        if begun:
+            known_by["dvc_experiment"] = begun.data.tags.get("waymark.dvc_experiment", "")
+        else:
+            client.set_terminated(run_id, "FINISHED")
+        facts = {f"machine.{name}": value for name, value in machine.facts().items()}
+        _tag(client, run_id, facts | {"recorded": "live" if begun else "from files"})
+        client.set_tag(run_id, "mlflow.note.content", (origin["card"] or "")[:_LONGEST])
+        _tag(client, run_id, known_by)
+        return client.get_run(run_id), True
+
+
+def _known_by(root: Path, completed: Contract, origin: Mapping[str, Any]) -> dict[str, str]:
+    lock = identity.lock_of_files(root)
+    changed = _changed_code(root)
+    return {
+        "dataset": completed.dataset,
+        "git_commit": origin["commit"] or "",
+        "git_changed": "" if changed is None else str(changed).lower(),
+        "dvc_lock_sha256": identity.lock_sha256(lock) if lock else "",
+        "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
+        "outcome_sha256": identity.outcome_of_files(root),
+        "manifest_sha256": _document(root / paths.VALIDATION).get("manifest_sha256", ""),
+        "split_sha256": completed.split_sha256,
+        "weights_sha256": completed.weights_sha256,
+        "onnx_sha256": completed.onnx_sha256,
+        "model_version": identity.model_version(root),
+    }
+
+
+def _recorded(client: "MlflowClient", dataset: str, known_by: Mapping[str, str]) -> "Run | None":
+    tag = "dvc_lock_sha256" if known_by["dvc_lock_sha256"] else "outcome_sha256"
+    found = runs.known(client, dataset, f"tags.`waymark.{tag}` = '{known_by[tag]}'") if known_by[tag] else []
+    return next(filter(runs.complete, found), None)
+
+
+def _begun_by_training(client: "MlflowClient", completed: Contract) -> "Run | None":
+    """The run that training left to be completed: of this DVC experiment, where two learn the same at once."""
+    same = f"tags.`waymark.weights_sha256` = '{completed.weights_sha256}' and attributes.status = 'FINISHED'"
+    left = [run for run in runs.known(client, completed.dataset, same) if not runs.complete(run)]
+    named = os.environ.get("DVC_EXP_NAME", "")
+    own = [run for run in left if run.data.tags.get("waymark.dvc_experiment") == named]
+    return next(iter(own if named else own + left), None)
+
+
+def _begin(client: "MlflowClient", dataset: str, root: Path) -> str:
+    """A run for a model whose training MLflow did not see: DVC had it in its cache, or MLflow was away."""
+    named = os.environ.get("DVC_EXP_NAME", "")
+    tags = {"waymark.dataset": dataset, "waymark.dvc_experiment": named}
+    run = client.create_run(address.experiment(client, dataset), tags=tags, run_name=named or None)
+    _log(client, run.info.run_id, _curves(root), {})
+    return str(run.info.run_id)
+
+
+Point = tuple[str, float, int]  # metric, value, step
+
+
+def _curves(root: Path) -> Iterator[Point]:
+    if not (root / paths.HISTORY).is_file():
+        return
+    with (root / paths.HISTORY).open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            step = int(row.pop("epoch"))
+            yield from ((key, float(value), step) for key, value in row.items())
+
+
+def _figures(root: Path) -> Iterator[Point]:
+    """test.*, val.*, model.* and split.*, out of the reports."""
+    exported = _document(root / paths.EXPORT)
+    val = exported.pop("val", {})
+    for prefix, document in (
+        ("test", _document(root / paths.METRICS)),
+        ("val", val),
+        ("model", exported),
+        ("split", _document(root / paths.SPLIT_REPORT)),
+    ):
+        yield from ((re.sub(r"[^\w. /:-]", "_", key), value, 0) for key, value in _numbers(prefix, document))
+
+
+def _numbers(prefix: str, document: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from _numbers(f"{prefix}.{key}", value)
+        elif isinstance(value, int | float):
+            yield f"{prefix}.{key}", float(value)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """A report, or nothing where its stage has not run."""
+    if not path.is_file():
+        return {}
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def _log(client: "MlflowClient", run_id: str, points: Iterator[Point], parameters: Mapping[str, Any]) -> None:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    metrics = [Metric(name, value, now, step) for name, value, step in points]
+    for start in range(0, len(metrics), _BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
+    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in parameters.items()])
+
+
+def _tag(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(f"waymark.{name}", value) for name, value in tags.items()])
+
+
+def _changed_code(root: Path) -> bool | None:
+    """Whether files that git knows, but for what the graph itself writes, differ from the commit."""
+    written = (f":(exclude){identity.LOCK}", ":(exclude)reports")
+    command = ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no", "--", ".", *written]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return bool(done.stdout.strip())

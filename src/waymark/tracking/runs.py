@@ -1,0 +1,88 @@
+"""MLflow's runs of a data set, found by what people and dvc.lock know of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waymark.errors import WaymarkError
+from waymark.tracking import address, identity
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_PAGE = 500
+_NAMED = 10  # runs that a sentence names at most
+
+
+def known(client: "MlflowClient", dataset: str, tagged: str = "") -> "list[Run]":
+    """The data set's runs, the latest first; `tagged` is an expression of MLflow's search, all where it is empty."""
+    with address.speaking():
+        experiment = client.get_experiment_by_name(address.name(dataset))
+        return [] if experiment is None else list(_pages(client, experiment.experiment_id, tagged))
+
+
+def _pages(client: "MlflowClient", experiment: str, tagged: str) -> "Iterator[Run]":
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment], tagged, max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def complete(run: "Run") -> bool:
+    """Whether the stage `track` has put everything into it; else only training did."""
+    return "waymark.model_version" in run.data.tags
+
+
+def of_lock(client: "MlflowClient", dataset: str, text: str) -> "Run | None":
+    """The run of a dvc.lock; else the latest with the same model and the same answers; else None."""
+    for tag, value in (
+        ("dvc_lock_sha256", identity.lock_sha256(text)),
+        ("outcome_sha256", identity.outcome_of_lock(text)),
+    ):
+        if value and (found := known(client, dataset, f"tags.`waymark.{tag}` = '{value}'")):
+            return found[0]
+    return None
+
+
+def of_workspace(client: "MlflowClient", root: Path, dataset: str) -> "Run | None":
+    """The run of the files under `root`; None where MLflow does not know them."""
+    outcome = identity.outcome_of_files(root)
+    lock = identity.lock_of_files(root)
+    if lock is not None:
+        return of_lock(client, dataset, lock)
+    found = known(client, dataset, f"tags.`waymark.outcome_sha256` = '{outcome}'") if outcome else []
+    return found[0] if found else None
+
+
+def find(client: "MlflowClient", dataset: str, text: str) -> "Run":
+    """The complete run that `text` names: its id or eight first digits of it, its name, its DVC experiment, or the
+    version of its model.
+
+    Raises WaymarkError where none is called so, or several are.
+    """
+    runs = [run for run in known(client, dataset) if complete(run)]
+    found = [run for run in runs if text in _names(run)] or [
+        run for run in runs if len(text) >= 8 and run.info.run_id.startswith(text)
+    ]
+    if len(found) == 1:
+        return found[0]
+    where = f"{address.name(dataset)} in MLflow at {address.shown(address.uri())}"
+    if not found:
+        there = f"there are {_listed(runs)}" if runs else "there is none yet; `dvc repro` records one"
+        raise WaymarkError(f"{text}: no run of {where} is called so; {there}")
+    raise WaymarkError(f"{text}: several runs of {where} are called so; give the id of one of {_listed(found)}")
+
+
+def _names(run: "Run") -> set[str]:
+    tags = run.data.tags
+    named = (tags.get(f"waymark.{tag}") for tag in ("dvc_experiment", "model_version"))
+    return {run.info.run_id, run.info.run_name, *filter(None, named)}
+
+
+def _listed(runs: "list[Run]") -> str:
+    named = ", ".join(f"{run.info.run_id[:8]} ({run.info.run_name})" for run in runs[:_NAMED])
+    return named + (f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else "")
