@@ -50,7 +50,29 @@ def _predict(arguments: argparse.Namespace) -> int:
 def _package(arguments: argparse.Namespace) -> int:
     from waymark.serving import packaging
 
-    print(packaging.run(Path(), arguments.base))
+    if not arguments.champion:
+        print(packaging.run(Path(), arguments.base))
+        return 0
+    from waymark import params
+    from waymark.tracking import artefacts
+
+    with artefacts.of_champion(params.load().dataset) as folder:
+        print(packaging.run(Path(), arguments.base, model_root=folder))
+    return 0
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from waymark.tracking import promotion
+
+    promoted, verdict = promotion.promote(Path(), arguments.run_named, arguments.force or "")
+    print(verdict)
+    return 0 if promoted else promotion.REFUSED
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    from waymark.tracking import promotion
+
+    print(promotion.rollback(Path()))
     return 0
 
 
@@ -59,6 +81,12 @@ def _folds(text: str) -> int:
     if folds < 2:
         raise argparse.ArgumentTypeError(f"{folds} folds leave nothing to learn from; expected 2 or more")
     return folds
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a reason, which is recorded")
+    return " ".join(text.split())
 
 
 def _threads(text: str) -> int:
@@ -136,8 +164,42 @@ def _parser() -> argparse.ArgumentParser:
         description="Put the service and the workspace's model into BentoML's store, in place of a package of the same "
         "model, and print the Bento's tag: `bentoml serve TAG` serves it, `bentoml containerize TAG` makes an image.",
     )
+    package.add_argument(
+        "--champion", action="store_true", help="MLflow's champion of the data set, not the workspace's model"
+    )
     package.add_argument("--base", metavar="IMAGE", help="what such an image starts from (default: python:3.11-slim)")
     package.set_defaults(run=_package)
+
+    promote = commands.add_parser(
+        "promote",
+        help="make a model the champion, if it is better beyond chance",
+        description="Register a model in MLflow, hold it against the gates of params.yaml and, on the same test "
+        "images, against the champion of its data set, and make it the champion if it passes them all and is better "
+        "beyond chance. The verdict is printed, and recorded with the model.",
+        epilog="Exit code 0: it is the champion; 3: it is not, and the verdict says why; 1: an error, and the champion "
+        "is as it was.",
+    )
+    promote.add_argument(
+        "--run",
+        dest="run_named",
+        metavar="RUN",
+        help="MLflow run by id or name, DVC experiment, or number or version of a registered model "
+        "(default: the workspace's model)",
+    )
+    promote.add_argument(
+        "--force",
+        type=_reason,
+        metavar="REASON",
+        help="promote it though it is not better, cannot be compared or was rolled back; opens no gate",
+    )
+    promote.set_defaults(run=_promote)
+
+    rollback = commands.add_parser(
+        "rollback",
+        help="make the champion before this one the champion again",
+        description="Make the model that the champion replaced the champion again; once more goes one further back.",
+    )
+    rollback.set_defaults(run=_rollback)
     return parser
 
 
