@@ -8,6 +8,7 @@ READY := $(VENV)/ready
 PIP := $(VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-input --no-deps \
        --no-build-isolation
 PYTEST := pytest --durations=10
+PACKAGE = $(if $(CHAMPION),--champion) $(if $(BASE),--base $(BASE))
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Nothing here reports home: BentoML, DVC, Great Expectations, MLflow and ONNX Runtime each have a switch of their own.
@@ -44,13 +45,13 @@ lint: $(READY) ## Check style (ruff) and types (mypy)
 	@mypy
 
 .PHONY: bento
-bento: $(READY) ## Package the service and the model into a Bento, and print its tag
-	@waymark package $(if $(BASE),--base $(BASE))
+bento: $(READY) ## Package the service and the model (CHAMPION=1: the registry's champion), and print the Bento's tag
+	@waymark package $(PACKAGE)
 
 # Podman and buildah leave the health check out of images in their own format. OPTIONS go to `bentoml containerize`.
 .PHONY: container
-container: $(READY) ## Build the service's container image (BACKEND=podman, BASE=another base image)
-	@tag=$$(waymark package $(if $(BASE),--base $(BASE))) && \
+container: $(READY) ## Build the service's container image (CHAMPION=1, BACKEND=podman, BASE=another base image)
+	@tag=$$(waymark package $(PACKAGE)) && \
 	  BUILDAH_FORMAT=docker bentoml containerize "$$tag" --backend $(or $(BACKEND),docker) $(OPTIONS)
 
 .PHONY: s3
