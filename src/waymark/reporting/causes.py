@@ -1,0 +1,157 @@
+"""The sections of a report on causes: which parameters, data, sources and stages differ."""
+
+import pandas as pd
+
+from waymark.reporting.changes import Change, StageRun
+from waymark.reporting.data_changes import ImageChanges
+from waymark.reporting.document import MOST, Data, Paragraph, Part, Row, Section, Table, Text, join, parts
+from waymark.reporting.findings import Findings
+from waymark.reporting.wording import count
+
+HASH = 12  # characters of a SHA-256 that are shown
+
+
+def parameters(findings: Findings) -> Section:
+    rows = tuple(Row((Data(each.name), Data(each.old), Data(each.new))) for each in findings.parameters)
+    if not rows:
+        return Section("Parameters", (Paragraph("The same."),))
+    return Section("Parameters", (Table(("Key", "Base", "Head"), rows, what="parameters"),))
+
+
+def data(findings: Findings) -> Section:
+    blocks: list[Paragraph | Table] = []
+    if findings.old.dataset != findings.new.dataset:
+        said: Text = ("Another data set: ", Data(findings.old.dataset), " → ", Data(findings.new.dataset), ".")
+        return Section("Data", (Paragraph(said),))
+    if findings.archives:
+        rows = tuple(Row((Data(each.name), *_hashes(each))) for each in findings.archives)
+        blocks.append(Table(("Archive", "Base’s SHA-256", "Head’s SHA-256"), rows, what="archives"))
+    if findings.images is not None:
+        blocks += _images(findings.images)
+    blocks += _split(findings)
+    return Section("Data", tuple(blocks or [Paragraph(_nothing(findings))]))
+
+
+def _nothing(findings: Findings) -> str:
+    old, new = (state.stages.get("validate", {}).get("outs") for state in (findings.old, findings.new))
+    if not old or not new:
+        return "Not known at both."
+    return "The same." if old == new else "What differs cannot be told: a manifest is not at hand."
+
+
+def _hashes(change: Change) -> tuple[Text, Text]:
+    return tuple(Data(text[:HASH]) if text else "–" for text in (change.old, change.new))  # type: ignore[return-value]
+
+
+def _images(changed: ImageChanges) -> list[Paragraph | Table]:
+    said = [
+        f"{count(len(rows), 'image')} {what}{_by_split(rows)}"
+        for rows, what in (
+            (changed.added, "added"),
+            (changed.removed, "removed"),
+            (changed.relabelled, "relabelled"),
+            (changed.moved, "moved to another split"),
+            (changed.redrawn, "replaced by another picture"),
+        )
+        if len(rows)
+    ]
+    if not said:
+        return [Paragraph("The same images, under the same labels.")]
+    blocks: list[Paragraph | Table] = [Paragraph("; ".join(said) + ".")]
+    for rows, column, heads in (
+        (changed.relabelled, "class_name", ("Relabelled", "Base’s class", "Head’s class")),
+        (changed.moved, "split", ("Moved", "Base’s split", "Head’s split")),
+    ):
+        if len(rows):
+            blocks.append(Table(heads, _pairs(rows.head(MOST), column), what="images", more=max(len(rows) - MOST, 0)))
+    redrawn = changed.redrawn.rename(columns=lambda name: name.removeprefix("new_"))
+    for rows, head in ((changed.added, "Added"), (changed.removed, "Removed"), (redrawn, "Replaced")):
+        if len(rows):
+            more = max(len(rows) - MOST, 0)
+            blocks.append(Table((head, "Class", "Split"), _single(rows.head(MOST)), what="images", more=more))
+    return blocks
+
+
+def _by_split(rows: pd.DataFrame) -> str:
+    if "split" not in rows.columns:
+        return ""
+    counts = rows["split"].value_counts(sort=False)
+    return f" ({', '.join(f'{number:,} in {split}' for split, number in counts.items() if split)})"
+
+
+def _pairs(rows: pd.DataFrame, column: str) -> tuple[Row, ...]:
+    chosen = rows[["new_member", f"old_{column}", f"new_{column}"]].itertuples(index=False)
+    return tuple(Row(tuple(Data(value) for value in each)) for each in chosen)
+
+
+def _single(rows: pd.DataFrame) -> tuple[Row, ...]:
+    chosen = rows[["member", "class_name", "split"]].itertuples(index=False)
+    return tuple(Row(tuple(Data(value) for value in each)) for each in chosen)
+
+
+def _split(findings: Findings) -> list[Paragraph | Table]:
+    """Images a split, where images changed sides; a split is drawn anew by another seed, too."""
+    old, new = findings.old.split or {}, findings.new.split or {}
+    if not old or not new or old.get("split_sha256") == new.get("split_sha256"):
+        return []
+    before, after = (each.get(str(each.get("split")), {}).get("images", {}) for each in (old, new))
+    rows = tuple(
+        Row((Data(name), *(f"{each[name]:,}" if name in each else "–" for each in (before, after))))
+        for name in dict.fromkeys([*after, *before])
+    )
+    return [
+        Paragraph("The images are divided otherwise into train, val and test."),
+        Table(("Images", "Base", "Head"), rows, numbers=(1, 2)),
+    ]
+
+
+def sources(findings: Findings) -> Section:
+    others = f"{count(findings.other_files, 'other file')} changed that no stage reads."
+    if not findings.sources:
+        return Section(
+            "Code", (Paragraph("What the stages read is the same." + f" {others}" * bool(findings.other_files)),)
+        )
+    rows = tuple(
+        Row((Data(each.path, 100), _lines(each.added, "+"), _lines(each.removed, "−"), _ran_with(each.stages)))
+        for each in findings.sources
+    )
+    table = Table(("Source", "Lines added", "Lines removed", "Stages that ran with it"), rows, (1, 2), what="files")
+    return Section("Code", (table, *([Paragraph(others)] if findings.other_files else [])))
+
+
+def _lines(number: int | None, sign: str) -> str:
+    return "" if number is None else f"{sign}{number:,}" if number else "0"
+
+
+def _ran_with(stages: tuple[str, ...]) -> Text:
+    return join([Data(name) for name in stages]) if stages else "none yet"
+
+
+def stages(findings: Findings) -> Section:
+    changed = {run.name for run in findings.stages}
+    same = [name for name in findings.new.stages if name not in changed]
+    rows = tuple(Row((Data(run.name), _why(run), _listed(run.outputs) or "–")) for run in findings.stages)
+    blocks: list[Paragraph | Table] = []
+    if rows:
+        blocks.append(Table(("Stage", "Ran because of", "Outputs that differ"), rows, what="stages"))
+    if same:
+        blocks.append(Paragraph(("As before: ", *parts(join([Data(name) for name in same])), ".")))
+    return Section("Stages that ran", tuple(blocks or [Paragraph("None.")]))
+
+
+def _why(run: StageRun) -> Text:
+    if run.only_in:
+        return "new: the base has no run of it" if run.only_in == "new" else "the head has no run of it"
+    reasons: list[Text] = []
+    if run.command:
+        reasons.append("its command")
+    for kind, names in (("parameters", run.params), ("sources", run.sources), ("data", run.data)):
+        if names:
+            reasons.append((f"{kind} ", *parts(_listed(names))))
+    return join(reasons, "; ") if reasons else "nothing that DVC knows of: the same input gave another output"
+
+
+def _listed(names: tuple[str, ...], most: int = 4) -> Text:
+    listed: Text = join([Data(name, 100) for name in names[:most]])
+    rest: tuple[Part, ...] = (f" and {len(names) - most:,} more",) if len(names) > most else ()
+    return (*parts(listed), *rest) if names else ""

@@ -1,0 +1,54 @@
+"""Putting a report together: what a reviewer wants to know, in that order."""
+
+from waymark.reporting import causes, results
+from waymark.reporting.document import Code, Data, Document, Paragraph, Section, Text
+from waymark.reporting.findings import Findings
+from waymark.reporting.snapshot import Snapshot
+from waymark.reporting.wording import count
+
+
+def compose(findings: Findings) -> Document:
+    sections: list[Section | None] = [
+        results.metrics(findings),
+        causes.parameters(findings),
+        causes.data(findings),
+        causes.sources(findings),
+        results.classes(findings),
+        *results.images(findings),
+        results.size(findings),
+        results.gates(findings),
+        causes.stages(findings),
+    ]
+    judged = findings.judgement
+    return Document(
+        verdict=judged.comparison.verdict if judged else "no verdict",
+        headline=results.headline(findings),
+        blocks=(*(Paragraph(note, is_warning=True) for note in _notes(findings)), Paragraph(_who(findings))),
+        sections=tuple(section for section in sections if section is not None),
+    )
+
+
+def _who(findings: Findings) -> Text:
+    return ("Base: ", *_title(findings.old), ". Head: ", *_title(findings.new), ".")
+
+
+def _title(state: Snapshot) -> tuple[Data | str, ...]:
+    return (Data(state.name), f" ({state.commit[:7]})") if state.commit else (Data(state.name),)
+
+
+def _notes(findings: Findings) -> list[Text]:
+    notes: list[Text] = []
+    if findings.old.dataset != findings.new.dataset and findings.old.dataset and findings.new.dataset:
+        old, new = findings.old.dataset, findings.new.dataset
+        notes.append(("Another data set: the base has ", Data(old), ", the head ", Data(new), "."))
+    notes += [*findings.new.notes, *findings.old.notes]
+    if findings.missing_commits:
+        notes.append(
+            (
+                f"The base has {count(findings.missing_commits, 'commit')} that the head does not build on: what they"
+                " changed stands here the wrong way round. Merge the base first, or compare with ",
+                Code("git merge-base"),
+                "’s commit.",
+            )
+        )
+    return notes

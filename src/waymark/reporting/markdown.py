@@ -1,0 +1,62 @@
+"""A report as GitHub's Markdown, in fewer characters than a comment there may have."""
+
+from waymark.reporting import escaping
+from waymark.reporting.document import Code, Data, Document, Paragraph, Section, Strong, Table, Text, parts
+
+LONGEST = 64_000  # bytes; GitHub takes 65,536 characters, and who posts it adds a line to find the comment by
+ROWS = (20, 10, 5, 2, 1, 0)  # of a table; as many as there is room for
+
+
+def verdict(document: Document) -> str:
+    """The report in one line, which is also its first."""
+    return f"{document.verdict[0].upper()}{document.verdict[1:]}: {inline(document.headline)}"
+
+
+def render(document: Document) -> str:
+    return next(text for rows in ROWS if len((text := _render(document, rows)).encode()) <= LONGEST)
+
+
+def inline(text: Text) -> str:
+    written = []
+    for part in parts(text):
+        match part:
+            case Data(value, most):
+                written.append(escaping.markdown(value, most))
+            case Code(code):
+                written.append(f"`{code}`")
+            case Strong(words):
+                written.append(f"**{words}**")
+            case _:
+                written.append(part)
+    return "".join(written)
+
+
+def _render(document: Document, rows: int) -> str:
+    verdict = f"**{document.verdict[0].upper()}{document.verdict[1:]}**"
+    lines = [f"{verdict}: {inline(document.headline)}", ""]
+    for block in document.blocks:
+        lines += _block(block, rows)
+    for section in document.sections:
+        lines += _section(section, rows)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(section: Section, rows: int) -> list[str]:
+    lines = [f"### {section.title}", ""]
+    for block in section.blocks:
+        lines += _block(block, rows)
+    return lines
+
+
+def _block(block: Paragraph | Table, rows: int) -> list[str]:
+    if isinstance(block, Paragraph):
+        return [f"> ⚠️ {inline(block.text)}" if block.is_warning else inline(block.text), ""]
+    marks = ("---:" if column in block.numbers else "---" for column in range(len(block.heads)))
+    lines = [_line(list(block.heads)), "|" + "|".join(marks) + "|"]
+    lines += [_line([inline(cell) for cell in row.cells]) for row in block.rows[:rows]]
+    more = block.more + max(len(block.rows) - rows, 0)
+    return [*lines, "", *([f"… and {more:,} more {block.what}", ""] if more else [])]
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,135 @@
+"""Taking a Snapshot of a revision, with notes on what is missing or doubtful there."""
+
+import hashlib
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+from waymark import contract, paths
+from waymark.contract import Contract
+from waymark.errors import WaymarkError, reason
+from waymark.reporting import git
+from waymark.reporting.document import Code, Data, Text, join, parts
+from waymark.reporting.revisions import LOCK, Revision
+from waymark.reporting.snapshot import Snapshot, outputs
+
+_IMAGES = ["archive", "member", "class_name", "split", "bytes_sha256", "pixels_sha256"]
+_SOURCE = "source.json"
+
+
+def take(revision: Revision, *, with_data: bool) -> Snapshot:
+    """All that a report asks of a revision; with its archives and its images where they may differ."""
+    ran = {
+        key: value
+        for stage in revision.stages.values()
+        for of_file in stage.get("params", {}).values()
+        for key, value in of_file.items()
+    }
+    dataset = str(ran.get("dataset", ""))
+    export = revision.figures(paths.EXPORT) or {}
+    snapshot = Snapshot(
+        name=revision.name,
+        commit=revision.commit or "",
+        params=revision.params | ran,
+        stages=revision.stages,
+        metrics=revision.figures(paths.METRICS),
+        split=revision.figures(paths.SPLIT_REPORT),
+        contract=_contract(revision.read(paths.CONTRACT)),
+        onnx_bytes=export.get("onnx_bytes"),
+        predictions=_table(revision, paths.PREDICTIONS),
+        archives=_archives(revision, paths.raw(dataset) / _SOURCE) if with_data else None,
+        manifest=_table(revision, paths.MANIFEST, _IMAGES) if with_data else None,
+    )
+    return replace(snapshot, notes=tuple(notes(revision)))
+
+
+def notes(revision: Revision) -> list[Text]:
+    """What is to be known of a revision before its figures are believed; asked for last, for what was missing."""
+    if not revision.stages:
+        return [(Data(revision.name), " has no ", Code(str(LOCK)), ": no stage has run there.")]
+    found: list[Text] = []
+    if outdated := _outdated(revision):
+        why = ("; ", Code("dvc status"), " says why") if revision.commit is None else ()
+        found.append(
+            (
+                *("In " if revision.commit is None else "At ", Data(revision.name), " not everything is as "),
+                *(Code(str(LOCK)), " tells: ", *parts(join([Data(name) for name in outdated]))),
+                *(" changed after the last run, or lacks files", *why, "."),
+            )
+        )
+    if revision.missing:
+        where = "and DVC’s remote did not answer" if revision.storage.away else "nor in DVC’s remote"
+        files = join([Code(path) for path in revision.missing])
+        found.append(
+            (
+                *(
+                    "Of ",
+                    Data(revision.name),
+                    " not on this machine ",
+                    where,
+                    ": ",
+                    *parts(files),
+                    ". Who ran it has to ",
+                ),
+                *(Code("dvc push"), "; ", Code("dvc fetch"), " then brings them here."),
+            )
+        )
+    return found
+
+
+def _outdated(revision: Revision) -> list[str]:
+    """The stages that would run again: DVC's word for the workspace; for a commit, by its files and parameters."""
+    if revision.commit is None:
+        return revision.storage.outdated()
+    written = outputs(revision.stages)
+    told = {
+        name: {each["path"]: each["md5"] for each in stage.get("deps", []) if each["path"] not in written}
+        for name, stage in revision.stages.items()
+    }
+    asked = sorted({path for files in told.values() for path, md5 in files.items() if not md5.endswith(".dir")})
+    contents = git.read(revision.root, revision.commit, asked)
+    found = {path: hashlib.md5(contents[path]).hexdigest() if path in contents else "" for path in asked}
+    return [
+        name
+        for name, stage in revision.stages.items()
+        if any(found.get(path, md5) != md5 for path, md5 in told[name].items())
+        or any(
+            revision.params.get(key) != value for of in stage.get("params", {}).values() for key, value in of.items()
+        )
+    ]
+
+
+def _contract(content: bytes | None) -> Contract | None:
+    """None also for a contract of another version of Waymark."""
+    if content is None:
+        return None
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / paths.CONTRACT.name
+        file.write_bytes(content)
+        try:
+            return contract.read(file)
+        except WaymarkError:
+            return None
+
+
+def _archives(revision: Revision, path: Path) -> dict[str, Any] | None:
+    content = revision.read(path, within=paths.RAW)
+    try:
+        return None if content is None else {each["name"]: each for each in json.loads(content)["objects"]}
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _table(revision: Revision, path: Path, columns: list[str] | None = None) -> pd.DataFrame | None:
+    content = revision.read(path)
+    if content is None:
+        return None
+    try:
+        return pd.read_parquet(io.BytesIO(content), columns=columns)
+    except (ValueError, OSError) as error:
+        raise WaymarkError(f"{path} of {revision.name}: cannot be read ({reason(error)}); run `dvc repro`") from None

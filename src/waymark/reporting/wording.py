@@ -1,0 +1,31 @@
+"""How numbers are written in a report."""
+
+import math
+
+MINUS = "−"
+
+
+def per_cent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def points(share: float) -> str:
+    """A difference of shares, with its sign, in percentage points."""
+    return signed(100 * share, 2)
+
+
+def signed(value: float, decimals: int) -> str:
+    if math.isinf(value) or math.isnan(value):
+        return "?"
+    text = f"{abs(value):.{decimals}f}"
+    if float(text) == 0:
+        return text
+    return ("+" if value > 0 else MINUS) + text
+
+
+def probability(p: float) -> str:
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def count(number: int, one: str, several: str = "") -> str:
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
