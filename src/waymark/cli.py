@@ -76,11 +76,36 @@ def _rollback(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _comment(arguments: argparse.Namespace) -> int:
+    from waymark.reporting import comment
+
+    print(
+        comment.run(
+            arguments.file,
+            pr=arguments.pr,
+            commit=arguments.commit,
+            head_repository=arguments.head_repository,
+            repository=arguments.repo,
+            title=arguments.title,
+            author=arguments.author,
+            dry_run=arguments.dry_run,
+        )
+    )
+    return 0
+
+
 def _folds(text: str) -> int:
     folds = int(text)
     if folds < 2:
         raise argparse.ArgumentTypeError(f"{folds} folds leave nothing to learn from; expected 2 or more")
     return folds
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}: expected the number of a pull request")
+    return number
 
 
 def _reason(text: str) -> str:
@@ -200,6 +225,29 @@ def _parser() -> argparse.ArgumentParser:
         description="Make the model that the champion replaced the champion again; once more goes one further back.",
     )
     rollback.set_defaults(run=_rollback)
+
+    comment = commands.add_parser(
+        "comment",
+        help="write a report as a comment on a pull request, or update it",
+        description="Write FILE as a comment on a pull request of GitHub, in place of the one that was written there "
+        "before, and print its address. GITHUB_TOKEN is the token; GITHUB_API_URL names a GitHub of your own.",
+    )
+    comment.add_argument("file", type=Path, metavar="FILE", help="report in Markdown, as `waymark report` writes it")
+    where = comment.add_mutually_exclusive_group(required=True)
+    where.add_argument("--pr", type=_number, metavar="N", help="number of the pull request")
+    where.add_argument("--commit", metavar="SHA", help="head of the open pull request, in full")
+    comment.add_argument("--head-repository", metavar="OWNER/NAME", help="where the pull request with --commit is from")
+    comment.add_argument("--repo", metavar="OWNER/NAME", help="where the pull request is (default: GITHUB_REPOSITORY)")
+    comment.add_argument(
+        "--title", default="Waymark report", help="which comment, where there are several (default: Waymark report)"
+    )
+    comment.add_argument(
+        "--author",
+        metavar="LOGIN",
+        help="whose comment may be updated (default: the token's owner, github-actions[bot] in a workflow)",
+    )
+    comment.add_argument("--dry-run", action="store_true", help="post nothing; print the pull request's number")
+    comment.set_defaults(run=_comment)
     return parser
 
 
