@@ -94,6 +94,14 @@ def _comment(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _runs(arguments: argparse.Namespace) -> int:
+    from waymark import params
+    from waymark.tracking import listing
+
+    print(listing.show(Path(), params.load().dataset, arguments.format, arguments.commits))
+    return 0
+
+
 def _folds(text: str) -> int:
     folds = int(text)
     if folds < 2:
@@ -112,6 +120,13 @@ def _reason(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("expected a reason, which is recorded")
     return " ".join(text.split())
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count}: expected 1 or more")
+    return count
 
 
 def _threads(text: str) -> int:
@@ -194,6 +209,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     package.add_argument("--base", metavar="IMAGE", help="what such an image starts from (default: python:3.11-slim)")
     package.set_defaults(run=_package)
+
+    runs = commands.add_parser(
+        "runs",
+        help="list commits and DVC experiments beside their MLflow runs",
+        description="List what the workspace, the branch's last commits and DVC's experiments came to, each with its "
+        "run in MLflow, and the runs that none of them leads to. The champion is named.",
+    )
+    runs.add_argument(
+        "--commits", type=_count, default=10, metavar="N", help="of the branch that changed dvc.lock (default: 10)"
+    )
+    runs.add_argument(
+        "--format", choices=("table", "json", "csv"), default="table", help="json and csv have all columns and rows"
+    )
+    runs.set_defaults(run=_runs)
 
     promote = commands.add_parser(
         "promote",

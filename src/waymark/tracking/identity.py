@@ -42,6 +42,12 @@ def outcome_of_files(root: Path) -> str:
     return _outcome({path: hashlib.md5((root / path).read_bytes()).hexdigest() for path in found})
 
 
+def dataset_of_lock(text: str) -> str:
+    """'' where the stage that chooses it never ran."""
+    collected = _stages(text).get("collect", {}).get("params", {}).get(paths.PARAMS.as_posix(), {})
+    return str(collected.get("dataset", ""))
+
+
 def lock_of_files(root: Path) -> str | None:
     """The dvc.lock under `root`, where it speaks of the files that are there; else None."""
     try:

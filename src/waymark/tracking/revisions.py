@@ -1,0 +1,91 @@
+"""Results that git knows: the workspace's, those of the branch's last commits, and DVC's experiments."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from waymark import paths
+from waymark.errors import WaymarkError
+from waymark.reporting import git
+from waymark.tracking import identity
+
+_EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # DVC's: beside these stand its own stashes
+
+
+@dataclass(frozen=True)
+class Revision:
+    kind: Literal["workspace", "commit", "experiment"]
+    name: str  # of the experiment; the first line of the commit's message
+    commit: str  # '' in the workspace
+    lock: str  # text of dvc.lock
+    metrics: dict[str, Any]
+
+    @cached_property
+    def dataset(self) -> str:
+        return identity.dataset_of_lock(self.lock)
+
+    @cached_property
+    def hashes(self) -> tuple[str, str]:
+        """Of its dvc.lock, and of the outcome that this tells of."""
+        return identity.lock_sha256(self.lock), identity.outcome_of_lock(self.lock)
+
+
+def known(root: Path, commits: int) -> list[Revision]:
+    """The workspace, the last `commits` of the branch that changed dvc.lock, and all experiments, the latest first.
+
+    What has no dvc.lock, or one that a merge left its marks in, is left out. Raises WaymarkError outside a git
+    repository.
+    """
+    git.resolve(root, "HEAD")
+    return [*_workspace(root), *_commits(root, commits), *_experiments(root)]
+
+
+def _workspace(root: Path) -> Iterator[Revision]:
+    files = {path: root / path for path in (identity.LOCK, paths.METRICS)}
+    contents = {path.as_posix(): file.read_bytes() for path, file in files.items() if file.is_file()}
+    yield from _revision("workspace", "", "", contents)
+
+
+def _commits(root: Path, count: int) -> Iterator[Revision]:
+    lines = _lines(root, "log", f"--max-count={count}", "--format=%H %s", "--", identity.LOCK.as_posix())
+    for line in lines:
+        commit, _, subject = line.partition(" ")
+        yield from _committed(root, "commit", subject, commit)
+
+
+def _experiments(root: Path) -> Iterator[Revision]:
+    lines = _lines(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
+    for line in lines:
+        commit, _, reference = line.partition(" ")
+        if found := _EXPERIMENT.fullmatch(reference):
+            yield from _committed(root, "experiment", found[1], commit)
+
+
+def _committed(root: Path, kind: Literal["commit", "experiment"], name: str, commit: str) -> Iterator[Revision]:
+    contents = git.read(root, commit, [identity.LOCK.as_posix(), paths.METRICS.as_posix()])
+    yield from _revision(kind, name, commit, contents)
+
+
+def _revision(
+    kind: Literal["workspace", "commit", "experiment"], name: str, commit: str, contents: dict[str, bytes]
+) -> Iterator[Revision]:
+    try:
+        lock = contents[identity.LOCK.as_posix()].decode()
+        revision = Revision(kind, name, commit, lock, json.loads(contents.get(paths.METRICS.as_posix(), b"{}")))
+        if revision.hashes and revision.dataset:
+            yield revision
+    except (KeyError, ValueError):
+        return
+
+
+def _lines(root: Path, *command: str) -> list[str]:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *command], capture_output=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise WaymarkError(f"git {command[0]} failed ({type(error).__name__}); see `git {command[0]}` itself") from None
+    return done.stdout.decode(errors="replace").splitlines()
