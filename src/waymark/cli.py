@@ -76,6 +76,15 @@ def _rollback(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    from waymark.reporting import run
+
+    report = run.run(Path(), arguments.base, arguments.head, arguments.output)
+    print(report.verdict)
+    print(f"{report.markdown} and {report.page} tell the rest")
+    return 0
+
+
 def _comment(arguments: argparse.Namespace) -> int:
     from waymark.reporting import comment
 
@@ -254,6 +263,25 @@ def _parser() -> argparse.ArgumentParser:
         description="Make the model that the champion replaced the champion again; once more goes one further back.",
     )
     rollback.set_defaults(run=_rollback)
+
+    report = commands.add_parser(
+        "report",
+        help="compare two revisions: is the model better, what changed, which images moved",
+        description="Compare a revision's model with another's on the same test images, and write report.md, for a "
+        "comment on a pull request, and report.html, with pictures. What is not on this machine comes from DVC's "
+        "remote; what cannot be had is said in the report.",
+    )
+    report.add_argument(
+        "--base", required=True, metavar="REV", help="commit, branch, tag or DVC experiment to hold it against"
+    )
+    report.add_argument("--head", metavar="REV", help="what is judged (default: the workspace)")
+    report.add_argument(
+        "--output",
+        type=Path,
+        default=Path("reports/pull_request"),
+        help="folder for both pages (default: reports/pull_request)",
+    )
+    report.set_defaults(run=_report)
 
     comment = commands.add_parser(
         "comment",

@@ -1,18 +1,20 @@
 """The sections of a report on causes: which parameters, data, sources and stages differ."""
 
+import numpy as np
 import pandas as pd
 
 from waymark.reporting.changes import Change, StageRun
 from waymark.reporting.data_changes import ImageChanges
-from waymark.reporting.document import MOST, Data, Paragraph, Part, Row, Section, Table, Text, join, parts
+from waymark.reporting.document import Data, Paragraph, Part, Row, Section, Table, Text, join, literal, parts
 from waymark.reporting.findings import Findings
 from waymark.reporting.wording import count
 
 HASH = 12  # characters of a SHA-256 that are shown
+EXAMPLES = 6  # images that are named of each kind of change
 
 
 def parameters(findings: Findings) -> Section:
-    rows = tuple(Row((Data(each.name), Data(each.old), Data(each.new))) for each in findings.parameters)
+    rows = tuple(Row((literal(each.name), literal(each.old), literal(each.new))) for each in findings.parameters)
     if not rows:
         return Section("Parameters", (Paragraph("The same."),))
     return Section("Parameters", (Table(("Key", "Base", "Head"), rows, what="parameters"),))
@@ -24,7 +26,7 @@ def data(findings: Findings) -> Section:
         said: Text = ("Another data set: ", Data(findings.old.dataset), " → ", Data(findings.new.dataset), ".")
         return Section("Data", (Paragraph(said),))
     if findings.archives:
-        rows = tuple(Row((Data(each.name), *_hashes(each))) for each in findings.archives)
+        rows = tuple(Row((literal(each.name), *_hashes(each))) for each in findings.archives)
         blocks.append(Table(("Archive", "Base’s SHA-256", "Head’s SHA-256"), rows, what="archives"))
     if findings.images is not None:
         blocks += _images(findings.images)
@@ -40,7 +42,7 @@ def _nothing(findings: Findings) -> str:
 
 
 def _hashes(change: Change) -> tuple[Text, Text]:
-    return tuple(Data(text[:HASH]) if text else "–" for text in (change.old, change.new))  # type: ignore[return-value]
+    return tuple(literal(text[:HASH]) if text else "–" for text in (change.old, change.new))  # type: ignore[return-value]
 
 
 def _images(changed: ImageChanges) -> list[Paragraph | Table]:
@@ -63,13 +65,26 @@ def _images(changed: ImageChanges) -> list[Paragraph | Table]:
         (changed.moved, "split", ("Moved", "Base’s split", "Head’s split")),
     ):
         if len(rows):
-            blocks.append(Table(heads, _pairs(rows.head(MOST), column), what="images", more=max(len(rows) - MOST, 0)))
-    redrawn = changed.redrawn.rename(columns=lambda name: name.removeprefix("new_"))
-    for rows, head in ((changed.added, "Added"), (changed.removed, "Removed"), (redrawn, "Replaced")):
+            blocks.append(_examples(rows, heads, ("new_member", f"old_{column}", f"new_{column}")))
+    for rows, head, which in (
+        (changed.added, "Added", ""),
+        (changed.removed, "Removed", ""),
+        (changed.redrawn, "Replaced", "new_"),
+    ):
         if len(rows):
-            more = max(len(rows) - MOST, 0)
-            blocks.append(Table((head, "Class", "Split"), _single(rows.head(MOST)), what="images", more=more))
+            columns = (f"{which}member", f"{which}class_name", f"{which}split")
+            blocks.append(_examples(rows, (head, "Class", "Split"), columns))
     return blocks
+
+
+def _examples(rows: pd.DataFrame, heads: tuple[str, ...], columns: tuple[str, ...]) -> Table:
+    """A few of the rows, evenly spaced: in their order stand those of one class together."""
+    chosen = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, EXAMPLES).round().astype(int))]
+    told = tuple(
+        Row((literal(member), Data(old), Data(new)))
+        for member, old, new in chosen[list(columns)].itertuples(index=False)
+    )
+    return Table(heads, told, what="images", more=len(rows) - len(told))
 
 
 def _by_split(rows: pd.DataFrame) -> str:
@@ -77,16 +92,6 @@ def _by_split(rows: pd.DataFrame) -> str:
         return ""
     counts = rows["split"].value_counts(sort=False)
     return f" ({', '.join(f'{number:,} in {split}' for split, number in counts.items() if split)})"
-
-
-def _pairs(rows: pd.DataFrame, column: str) -> tuple[Row, ...]:
-    chosen = rows[["new_member", f"old_{column}", f"new_{column}"]].itertuples(index=False)
-    return tuple(Row(tuple(Data(value) for value in each)) for each in chosen)
-
-
-def _single(rows: pd.DataFrame) -> tuple[Row, ...]:
-    chosen = rows[["member", "class_name", "split"]].itertuples(index=False)
-    return tuple(Row(tuple(Data(value) for value in each)) for each in chosen)
 
 
 def _split(findings: Findings) -> list[Paragraph | Table]:
@@ -98,6 +103,7 @@ def _split(findings: Findings) -> list[Paragraph | Table]:
     rows = tuple(
         Row((Data(name), *(f"{each[name]:,}" if name in each else "–" for each in (before, after))))
         for name in dict.fromkeys([*after, *before])
+        if before.get(name) or after.get(name)
     )
     return [
         Paragraph("The images are divided otherwise into train, val and test."),
@@ -112,7 +118,7 @@ def sources(findings: Findings) -> Section:
             "Code", (Paragraph("What the stages read is the same." + f" {others}" * bool(findings.other_files)),)
         )
     rows = tuple(
-        Row((Data(each.path, 100), _lines(each.added, "+"), _lines(each.removed, "−"), _ran_with(each.stages)))
+        Row((literal(each.path, 100), _lines(each.added, "+"), _lines(each.removed, "−"), _ran_with(each.stages)))
         for each in findings.sources
     )
     table = Table(("Source", "Lines added", "Lines removed", "Stages that ran with it"), rows, (1, 2), what="files")
@@ -136,7 +142,7 @@ def stages(findings: Findings) -> Section:
         blocks.append(Table(("Stage", "Ran because of", "Outputs that differ"), rows, what="stages"))
     if same:
         blocks.append(Paragraph(("As before: ", *parts(join([Data(name) for name in same])), ".")))
-    return Section("Stages that ran", tuple(blocks or [Paragraph("None.")]))
+    return Section("Stages that ran", tuple(blocks or [Paragraph("None.")]), folded=bool(rows))
 
 
 def _why(run: StageRun) -> Text:
@@ -152,6 +158,6 @@ def _why(run: StageRun) -> Text:
 
 
 def _listed(names: tuple[str, ...], most: int = 4) -> Text:
-    listed: Text = join([Data(name, 100) for name in names[:most]])
+    listed: Text = join([literal(name, 100) for name in names[:most]])
     rest: tuple[Part, ...] = (f" and {len(names) - most:,} more",) if len(names) > most else ()
     return (*parts(listed), *rest) if names else ""

@@ -1,7 +1,7 @@
 """Putting a report together: what a reviewer wants to know, in that order."""
 
 from waymark.reporting import causes, results
-from waymark.reporting.document import Code, Data, Document, Paragraph, Section, Text
+from waymark.reporting.document import Code, Data, Document, Paragraph, Section, Text, literal
 from waymark.reporting.findings import Findings
 from waymark.reporting.snapshot import Snapshot
 from waymark.reporting.wording import count
@@ -33,7 +33,7 @@ def _who(findings: Findings) -> Text:
 
 
 def _title(state: Snapshot) -> tuple[Data | str, ...]:
-    return (Data(state.name), f" ({state.commit[:7]})") if state.commit else (Data(state.name),)
+    return (literal(state.name), f" ({state.commit[:7]})") if state.commit else (Data(state.name),)
 
 
 def _notes(findings: Findings) -> list[Text]:

@@ -16,6 +16,7 @@ class Data:
 
     value: object
     most: int = NAME  # characters that are shown
+    is_code: bool = False  # set as code even where it is plain words
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Table:
 class Section:
     title: str
     blocks: tuple[Paragraph | Table, ...]
+    folded: bool = False  # in Markdown: its title is seen, the rest where a reader asks for it
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class Document:
     headline: Text  # a sentence that begins with it
     blocks: tuple[Paragraph | Table, ...]  # between the headline and the first section
     sections: tuple[Section, ...]
+
+
+def literal(value: object, most: int = NAME) -> Data:
+    """A path, a key, a value, a revision."""
+    return Data(value, most, is_code=True)
 
 
 def parts(text: Text) -> tuple[Part, ...]:

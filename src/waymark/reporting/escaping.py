@@ -11,8 +11,8 @@ import unicodedata
 from typing import Any
 
 NAME = 60  # characters of a name that are shown; its middle is left out beyond
-_WORDS = re.compile(r"[^\W_]+([ (),%'+-]+[^\W_]+)*[)%]?")
-_LINKED = re.compile(r"[0-9a-f]{7}|-\d", re.IGNORECASE)  # a commit, or a reference such as GH-1
+_WORDS = re.compile(r"[^\W_]+([ (),./%'+-]+[^\W_]+)*[)%]?")
+_LINKED = re.compile(r"[0-9a-f]{7}|-\d|www\.", re.IGNORECASE)  # a commit; a reference such as GH-1; an address
 _JOINERS = "\u200c\u200d"  # that Persian and Indic words, and emoji, are spelled with
 _FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\u2068", "\u2069"
 
@@ -27,12 +27,12 @@ def plain(value: Any, most: int = NAME) -> str:
     return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
 
 
-def markdown(value: Any, most: int = NAME) -> str:
+def markdown(value: Any, most: int = NAME, *, is_code: bool = False) -> str:
     """`value` as text in a paragraph or in a cell of a table of GitHub's Markdown: plain words, or else code."""
     text = plain(value, most)
     if not text:
         return ""
-    if _WORDS.fullmatch(text) and not _LINKED.search(text):
+    if not is_code and _WORDS.fullmatch(text) and not _LINKED.search(text):
         return _isolated(text)
     if not set(text) & set("`|\\"):
         return f"`{_isolated(text)}`"

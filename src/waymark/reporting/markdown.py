@@ -20,8 +20,8 @@ def inline(text: Text) -> str:
     written = []
     for part in parts(text):
         match part:
-            case Data(value, most):
-                written.append(escaping.markdown(value, most))
+            case Data(value, most, is_code):
+                written.append(escaping.markdown(value, most, is_code=is_code))
             case Code(code):
                 written.append(f"`{code}`")
             case Strong(words):
@@ -42,10 +42,10 @@ def _render(document: Document, rows: int) -> str:
 
 
 def _section(section: Section, rows: int) -> list[str]:
-    lines = [f"### {section.title}", ""]
-    for block in section.blocks:
-        lines += _block(block, rows)
-    return lines
+    lines = [line for block in section.blocks for line in _block(block, rows)]
+    if section.folded:
+        return [f"<details><summary><b>{section.title}</b></summary>", "", *lines, "</details>", ""]
+    return [f"### {section.title}", "", *lines]
 
 
 def _block(block: Paragraph | Table, rows: int) -> list[str]:

@@ -31,8 +31,9 @@ def inline(text: Text) -> str:
     written = []
     for part in parts(text):
         match part:
-            case Data(value, most):
-                written.append(escaping.markup(value, most))
+            case Data(value, most, is_code):
+                said = escaping.markup(value, most)
+                written.append(f"<code>{said}</code>" if is_code and said else said)
             case Code(code):
                 written.append(f"<code>{html.escape(code)}</code>")
             case Strong(words):

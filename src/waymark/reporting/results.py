@@ -7,7 +7,7 @@ import pandas as pd
 
 from waymark.judging.comparison import Comparison
 from waymark.judging.differences import Difference
-from waymark.reporting.document import MOST, Code, Data, Paragraph, Row, Section, Strong, Table, Text
+from waymark.reporting.document import MOST, Code, Data, Paragraph, Row, Section, Strong, Table, Text, literal
 from waymark.reporting.findings import Findings, Judgement
 from waymark.reporting.snapshot import Snapshot
 from waymark.reporting.wording import count, per_cent, points, probability, signed
@@ -114,42 +114,41 @@ def classes(findings: Findings) -> Section | None:
     moved = judged.movers[judged.movers["difference"].abs() > 1e-9]
     if moved.empty:
         return Section("Classes", (Paragraph("The recall of every class is as before."),))
+    columns = ["label", "images", "old_recall", "new_recall", "difference"]
     rows = tuple(
-        Row((Data(judged.class_names[each.label]), f"{each.images:,}", *_recalls(each)))
-        for each in moved.head(MOST).itertuples(index=False)
+        Row((Data(judged.class_names[label]), f"{images:,}", per_cent(old), per_cent(new), points(difference)))
+        for label, images, old, new, difference in _rows(moved.head(MOST), columns)
     )
     heads = ("Class", "Images", "Base’s recall", "Head’s recall", "Difference, points")
-    return Section(
-        "Classes that moved", (Table(heads, rows, numbers=(1, 2, 3, 4), what="classes", more=len(moved) - len(rows)),)
-    )
-
-
-def _recalls(each: Any) -> tuple[str, str, str]:
-    return per_cent(each.old_recall), per_cent(each.new_recall), points(each.difference)
+    table = Table(heads, rows, numbers=(1, 2, 3, 4), what="classes", more=len(moved) - len(rows))
+    return Section(f"Classes that moved: {len(moved)} of {len(judged.movers)}", (table,), folded=True)
 
 
 def images(findings: Findings) -> list[Section]:
     if (judged := findings.judgement) is None:
         return []
     sections = []
-    for title, rows, model, now in (
-        ("Newly right", judged.paired.newly_right, "old", "The head’s confidence"),
-        ("Newly wrong", judged.paired.newly_wrong, "new", "… with confidence"),
+    for title, rows, model, taken in (
+        ("Newly right", judged.paired.newly_right, "old", "Base took it for"),
+        ("Newly wrong", judged.paired.newly_wrong, "new", "Head takes it for"),
     ):
-        heads = ("Image", "Class", "Base took it for" if model == "old" else "Head takes it for", now)
+        heads = ("Image", "Class", taken, "Head’s confidence")
         shown = _images(rows.head(MOST), model, judged.class_names)
         table = Table(heads, shown, numbers=(3,), what="images", more=len(rows) - len(shown))
-        sections.append(Section(f"{title}: {count(len(rows), 'image')}", (table,) if table.rows else ()))
+        sections.append(Section(f"{title}: {count(len(rows), 'image')}", (table,) if table.rows else (), folded=True))
     return [section for section in sections if section.blocks]
 
 
 def _images(rows: pd.DataFrame, model: str, names: tuple[str, ...]) -> tuple[Row, ...]:
     columns = ["member", "label", f"{model}_predicted", "new_confidence", "new_row"]
-    told: Iterable[tuple[Any, ...]] = zip(*(rows[column].tolist() for column in columns), strict=True)
     return tuple(
-        Row((Data(member), Data(names[label]), Data(names[predicted]), f"{confidence:.3f}"), picture=row)
-        for member, label, predicted, confidence, row in told
+        Row((literal(member), Data(names[label]), Data(names[predicted]), f"{confidence:.3f}"), picture=row)
+        for member, label, predicted, confidence, row in _rows(rows, columns)
     )
+
+
+def _rows(table: pd.DataFrame, columns: list[str]) -> Iterable[tuple[Any, ...]]:
+    return zip(*(table[column].tolist() for column in columns), strict=True)
 
 
 def size(findings: Findings) -> Section | None:
@@ -207,4 +206,4 @@ def gates(findings: Findings) -> Section | None:
         )
         for gate in findings.gates
     )
-    return Section("Gates", (Table(("Gate", "Of the head", "Limit", "Value", ""), rows, numbers=(2, 3)),))
+    return Section("Gates", (Table(("Gate", "Measure", "Limit", "Value", ""), rows, numbers=(2, 3)),))

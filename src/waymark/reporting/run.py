@@ -1,6 +1,7 @@
 """`waymark report`: two states of the repository in, report.md and report.html out."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,8 +25,15 @@ logger = logging.getLogger(__name__)
 DATA = (paths.RAW, paths.MANIFEST)  # read only where they differ
 
 
-def run(root: Path, base: str, head: str | None, output: Path) -> str:
-    """Compare `head`, by default the workspace, with `base`; write both pages into `output`, and return the verdict."""
+@dataclass(frozen=True)
+class Written:
+    verdict: str  # in one line
+    markdown: Path
+    page: Path
+
+
+def run(root: Path, base: str, head: str | None, output: Path) -> Written:
+    """Compare `head`, by default the workspace, with `base`, and write both pages into `output`."""
     storage = Storage(root)
     old, new = Revision(root, storage, base), Revision(root, storage, head)
     with_data = any(len({outputs(each.stages).get(path.as_posix()) for each in (old, new)}) > 1 for path in DATA)
@@ -39,10 +47,11 @@ def run(root: Path, base: str, head: str | None, output: Path) -> str:
         git.missing_commits(root, old.commit, new.commit or "HEAD"),
     )
     document = compose(findings)
+    written = Written(markdown.verdict(document), output / "report.md", output / "report.html")
     with replacing() as part:
-        part(output / "report.md").write_text(markdown.render(document), encoding="utf-8")
-        part(output / "report.html").write_text(page.render(document, _pictures(new, findings)), encoding="utf-8")
-    return markdown.verdict(document)
+        part(written.markdown).write_text(markdown.render(document), encoding="utf-8")
+        part(written.page).write_text(page.render(document, _pictures(new, findings)), encoding="utf-8")
+    return written
 
 
 def _latency(old: Revision, new: Revision, before: Snapshot, after: Snapshot) -> tuple[Latency, Latency] | None:

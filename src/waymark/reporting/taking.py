@@ -14,7 +14,7 @@ from waymark import contract, paths
 from waymark.contract import Contract
 from waymark.errors import WaymarkError, reason
 from waymark.reporting import git
-from waymark.reporting.document import Code, Data, Text, join, parts
+from waymark.reporting.document import Code, Data, Text, join, literal, parts
 from waymark.reporting.revisions import LOCK, Revision
 from waymark.reporting.snapshot import Snapshot, outputs
 
@@ -51,35 +51,27 @@ def take(revision: Revision, *, with_data: bool) -> Snapshot:
 def notes(revision: Revision) -> list[Text]:
     """What is to be known of a revision before its figures are believed; asked for last, for what was missing."""
     if not revision.stages:
-        return [(Data(revision.name), " has no ", Code(str(LOCK)), ": no stage has run there.")]
+        return [("There is no ", Code(str(LOCK)), " at ", _named(revision), ": no stage has run there.")]
     found: list[Text] = []
     if outdated := _outdated(revision):
-        why = ("; ", Code("dvc status"), " says why") if revision.commit is None else ()
-        found.append(
-            (
-                *("In " if revision.commit is None else "At ", Data(revision.name), " not everything is as "),
-                *(Code(str(LOCK)), " tells: ", *parts(join([Data(name) for name in outdated]))),
-                *(" changed after the last run, or lacks files", *why, "."),
-            )
-        )
+        stages = parts(join([literal(name) for name in outdated]))
+        if revision.commit is None:
+            why: Text = (" again, or fetch what is missing (", Code("dvc status"), " says why).")
+        else:
+            why = " again: their sources or parameters changed after their last run, which this tells of."
+        found.append(("At ", _named(revision), ", ", Code("dvc repro"), " would run ", *stages, *parts(why)))
     if revision.missing:
         where = "and DVC’s remote did not answer" if revision.storage.away else "nor in DVC’s remote"
-        files = join([Code(path) for path in revision.missing])
+        files = parts(join([literal(path) for path in revision.missing]))
+        what = ("Of ", _named(revision), f" not on this machine {where}: ", *files, ". ")
         found.append(
-            (
-                *(
-                    "Of ",
-                    Data(revision.name),
-                    " not on this machine ",
-                    where,
-                    ": ",
-                    *parts(files),
-                    ". Who ran it has to ",
-                ),
-                *(Code("dvc push"), "; ", Code("dvc fetch"), " then brings them here."),
-            )
+            (*what, "Who ran it has to ", Code("dvc push"), "; ", Code("dvc fetch"), " then brings them here.")
         )
     return found
+
+
+def _named(revision: Revision) -> Data:
+    return Data(revision.name, is_code=revision.commit is not None)
 
 
 def _outdated(revision: Revision) -> list[str]:
