@@ -1,5 +1,6 @@
 """Where MLflow is, and a client of it that answers within seconds or says in one sentence why not."""
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -65,6 +66,7 @@ def connect() -> "MlflowClient":
     """A client of an MLflow that answers. Raises TrackingError, within some ten seconds, where none does."""
     for switch, value in _SWITCHES.items():
         os.environ.setdefault(switch, value)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of the retry; one sentence is enough
     from mlflow import MlflowClient  # after the switches above
 
     with speaking():
@@ -78,9 +80,8 @@ def experiment(client: "MlflowClient", dataset: str) -> str:
     with speaking():
         known = client.get_experiment_by_name(name(dataset)) or _make(client, name(dataset))
         if known.lifecycle_stage != "active":
-            raise TrackingError(
-                f"MLflow's experiment {known.name} was deleted; restore it: `mlflow experiments restore`"
-            )
+            restore = f"mlflow experiments restore --experiment-id {known.experiment_id}"
+            raise TrackingError(f"MLflow's experiment {known.name} was deleted; restore it: `{restore}`")
         return str(known.experiment_id)
 
 
@@ -113,14 +114,14 @@ def speaking() -> Iterator[None]:
 def _sentence(error: Exception) -> str:
     """The system's own reason where there is one below MLflow's words, which repeat the address with its password."""
     cause: BaseException = error
-    while below := cause.__cause__ or cause.__context__:
+    while (below := cause.__cause__ or cause.__context__) and not isinstance(below, LookupError):
         cause = below
     where = shown(uri())
     if isinstance(cause, TimeoutError):
         return f"MLflow at {where} does not answer"
     if isinstance(cause, OSError):
         return f"MLflow at {where} cannot be reached ({reason(cause)})"
-    said = next(iter(str(error).strip().splitlines()), type(error).__name__).replace(_user(uri()), "")
+    said = next(iter(str(cause).strip().splitlines()), type(cause).__name__).replace(_user(uri()), "")
     return f"MLflow at {where} does not do as asked ({said[:_LONGEST]})"
 
 

@@ -71,7 +71,7 @@ def _stages(text: str) -> dict[str, Any]:
         stages = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise ValueError("no dvc.lock") from error
-    if not isinstance(stages, dict):
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
         raise ValueError("no dvc.lock")
     return stages
 
