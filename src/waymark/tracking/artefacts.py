@@ -81,7 +81,10 @@ def loaded(root: Path, threads: int, whose: str) -> ServedModel:
     try:
         return model.load(root, threads)
     except WaymarkError as error:
-        raise WaymarkError(f"{whose}: {str(error).replace(f'{root}/', '')}") from None
+        said = str(error).replace(f"{root}/", "").partition("; ")[0]  # what follows is advice for a workspace
+        raise WaymarkError(
+            f"{whose}: {said}; the code of its run's commit reads it, and `dvc repro` makes a new one"
+        ) from None
 
 
 @contextmanager

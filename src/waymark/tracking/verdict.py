@@ -90,7 +90,7 @@ class Verdict:
         objections = " and ".join(self.objections)
         if self.promotes:
             if self.objections:
-                return f"{it} is the champion now: {objections}, but --force says: {self.forced}"
+                return f'{it} is the champion now: {objections}, but --force says "{self.forced}".'
             return f"{it} is the champion now."
         stays = "The champion stays" if self.champion else "There is still no champion"
         if self.failed:

@@ -1,0 +1,195 @@
+"""Who becomes the champion and why, and how to go back."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from waymark.tracking import recording
+from waymark.tracking.registry import Registry
+
+WriteWorkspace = Callable[..., Path]
+Command = Callable[..., tuple[object, str]]
+
+BAD, GOOD = 40, 4  # test images that a model has wrong, of 400 in 200 tracks
+GATES = (
+    r"accuracy 0\.99 \(gate_min_accuracy: at least 0\.8\), lowest recall of a class 0\.8 "
+    r"\(gate_min_class_recall: at least 0\.5\), calibration error 0\.01 \(gate_max_ece: at most 0\.05\), latency "
+    r"[\d.]+ ms \(gate_max_latency_ms: at most 50 ms\), size 0 MB \(gate_max_megabytes: at most 100 MB\); "
+    r"latency: median of 200 single images, 2 threads\."
+)
+
+
+@pytest.fixture
+def bad(write_workspace: WriteWorkspace, tmp_path: Path) -> Path:
+    return write_workspace(tmp_path / "bad", model=1, wrong=BAD)
+
+
+@pytest.fixture
+def good(write_workspace: WriteWorkspace, tmp_path: Path) -> Path:
+    return write_workspace(tmp_path / "good", model=2, wrong=GOOD)
+
+
+def champion(models: Registry) -> int | None:
+    found = models.champion()
+    return found.number if found else None
+
+
+def tags(models: Registry, number: int) -> dict[str, str]:
+    version = models.version(number)
+    assert version is not None
+    return {key.removeprefix("waymark."): value for key, value in version.tags.items()}
+
+
+def test_the_better_model_becomes_the_champion(models: Registry, waymark: Command, bad: Path, good: Path) -> None:
+    code, said = waymark(bad, "promote")
+    assert code == 0
+    assert re.fullmatch(
+        r"waymark-asl version 1 \([0-9a-f]{12}\) of run [\w-]+: there is no champion to compare it with\. All gates "
+        r"passed: .*\. Version 1 is the champion now\.\n",
+        said,
+    )
+    code, said = waymark(good, "promote")
+    assert code == 0
+    assert re.fullmatch(
+        r"waymark-asl version 2 \([0-9a-f]{12}\) of run [\w-]+ against the champion, version 1 \([0-9a-f]{12}\): "
+        r"accuracy 99\.00 % instead of 90\.00 %, \+9\.00 points \(95 % interval \+5\.\d\d to \+13\.\d\d, with "
+        r"other seeds \+5\.\d\d to \+13\.\d\d\), on 400 test images in 200 groups; 36 newly right, 0 newly "
+        rf"wrong, McNemar p = 2\.9e-11: better\. All gates passed: {GATES} Version 2 is the champion now\.\n",
+        said,
+    )
+    assert champion(models) == 2
+    told = tags(models, 2)
+    assert told["verdict"] == said.strip()
+    assert (told["decision"], told["compared_with"], told["champions_before"]) == ("promoted", "1", "1")
+    assert (told["gates_failed"], told["forced"]) == ("", "")
+    assert re.fullmatch(r"on \d{4}-\d\d-\d\d \d\d:\d\d UTC by .+", told["decided"])
+    assert json.loads(told["gates"])["gate_min_accuracy"] == {"value": 0.99, "limit": 0.8}
+    compared = json.loads(told["comparison"])
+    assert (compared["images"], compared["newly_right"], compared["verdict"]) == (400, 36, "better")
+
+    again = r"waymark-asl version 2 \([0-9a-f]{12}\) is the champion already; nothing was changed\.\n"
+    code, said = waymark(good, "promote")
+    assert (code, bool(re.fullmatch(again, said)), tags(models, 2)) == (0, True, told)
+
+
+def test_a_model_that_is_not_better_needs_a_reason(
+    models: Registry, waymark: Command, bad: Path, good: Path, write_workspace: WriteWorkspace, tmp_path: Path
+) -> None:
+    alike = write_workspace(tmp_path / "alike", model=3, wrong=2)
+    assert waymark(good, "promote")[0] == 0
+    stays = "The champion stays: it is not better beyond chance; --force REASON promotes version {} all the same.\n"
+    for number, folder, verdict in ((2, bad, "worse"), (3, alike, "no real difference")):
+        code, said = waymark(folder, "promote")
+        assert (code, champion(models)) == (3, 1)
+        assert f": {verdict}. All gates passed: " in said
+        assert said.endswith(stays.format(number))
+        assert tags(models, number)["decision"] == "refused"
+        assert tags(models, number)["verdict"] == said.strip()
+
+    code, said = waymark(bad, "promote", "--force", "the customer  wants it")
+    assert (code, champion(models)) == (0, 2)
+    assert said.endswith(
+        'Version 2 is the champion now: it is not better beyond chance, but --force says "the customer wants it".\n'
+    )
+    assert tags(models, 2)["forced"] == "the customer wants it"
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_a_reason_says_something(waymark: Command, bad: Path, reason: str) -> None:
+    assert waymark(bad, "promote", "--force", reason)[0] == 2
+
+
+def test_no_reason_opens_a_gate(
+    models: Registry, waymark: Command, good: Path, bad: Path, write_workspace: WriteWorkspace, tmp_path: Path
+) -> None:
+    strict = {"gate_min_accuracy": 0.995, "gate_max_latency_ms": 0.000001}
+    folder = write_workspace(tmp_path / "strict", model=3, wrong=GOOD, **strict)
+    code, said = waymark(folder, "promote", "--force", "it must")
+    assert (code, champion(models)) == (3, None)
+    assert re.search(
+        r"Gates failed: accuracy 0\.99 \(gate_min_accuracy: at least 0\.995\), latency [\d.]+ ms "
+        r"\(gate_max_latency_ms: at most 1e-06 ms\); passed: lowest recall .* There is still no champion: no --force "
+        r"opens a gate; if one is wrong, change it in params\.yaml, where it is reviewed\.\n$",
+        said,
+    )
+    told = tags(models, 1)
+    assert (told["gates_failed"], told["forced"]) == ("gate_min_accuracy gate_max_latency_ms", "")
+
+    assert waymark(bad, "promote")[0] == 0
+    code, said = waymark(folder, "promote", "--force", "it must")
+    assert (code, champion(models)) == (3, 2)
+    assert ": better. Gates failed: accuracy 0.99 " in said
+    assert "The champion stays: no --force opens a gate" in said
+
+
+def test_models_are_compared_on_what_both_tests_hold(
+    models: Registry, waymark: Command, bad: Path, write_workspace: WriteWorkspace, tmp_path: Path
+) -> None:
+    assert waymark(bad, "promote")[0] == 0
+    more = write_workspace(tmp_path / "more", model=2, wrong=GOOD, images=440)
+    code, said = waymark(more, "promote")
+    assert code == 0
+    assert (
+        ", on 400 test images in 200 groups that both tests hold (0 others are in the champion's alone, 40 in the "
+        "candidate's alone, 0 under another label); 36 newly right" in said
+    )
+
+    other = write_workspace(tmp_path / "other", model=3, test=1)
+    code, said = waymark(other, "promote")
+    assert code == (
+        "error: the old test of 440 images and the new one of 400 share none under the same label (0 under another "
+        "one): models are compared on the same images, so test both on one data set; --force REASON promotes the "
+        "candidate without a comparison"
+    )
+    assert champion(models) == 2
+    code, said = waymark(other, "promote", "--force", "a new test")
+    assert (code, champion(models)) == (0, 3)
+    assert ": not compared, since the old test of 440 images" in said
+    assert said.endswith('Version 3 is the champion now: it could not be compared, but --force says "a new test".\n')
+
+
+def test_rollback_goes_back_champion_by_champion(
+    models: Registry, waymark: Command, bad: Path, good: Path, write_workspace: WriteWorkspace, tmp_path: Path
+) -> None:
+    perfect = write_workspace(tmp_path / "perfect", model=3, seed_std=0.0)
+    for number, folder in enumerate((bad, good, perfect), start=1):
+        assert waymark(folder, "promote", "--force", "in turn")[0] == 0
+        assert champion(models) == number
+    assert waymark(good, "promote", "--force", "once more")[0] == 0  # 1, 2, 3, 2
+
+    code, said = waymark(good, "rollback")
+    assert (code, champion(models)) == (0, 3)
+    assert re.fullmatch(
+        r"waymark-asl version 3 \([0-9a-f]{12}\) is the champion again, in place of version 2 \([0-9a-f]{12}\); "
+        r"`waymark promote` takes that one from now on with --force alone\.\n",
+        said,
+    )
+    rolled_back = tags(models, 2)["rolled_back"]
+    assert re.fullmatch(r"on \d{4}-\d\d-\d\d \d\d:\d\d UTC by .+", rolled_back)
+    assert (waymark(good, "rollback")[0], champion(models)) == (0, 1)  # not to 2, which was rolled back itself
+    assert waymark(good, "rollback")[0] == (
+        f"error: waymark-asl: no champion before version 1 ({tags(models, 1)['model_version']}) is left to go back to; "
+        "`waymark promote --run RUN` makes another model the champion"
+    )
+
+    code, said = waymark(good, "promote")  # far better than the first, but it was taken back for some reason
+    assert (code, champion(models)) == (3, 1)
+    assert said.endswith(f": it was rolled back {rolled_back}; --force REASON promotes version 2 all the same.\n")
+    assert (waymark(good, "promote", "--force", "it was the network")[0], champion(models)) == (0, 2)
+    assert "rolled_back" not in tags(models, 2)
+
+
+def test_any_known_run_can_be_named(models: Registry, waymark: Command, bad: Path, good: Path) -> None:
+    run, _ = recording.record(models.client, good)
+    models.client.set_tag(run.info.run_id, "waymark.dvc_experiment", "tidy-otter")
+    assert waymark(bad, "promote")[0] == 0
+    for named in ("tidy-otter", run.info.run_id, run.info.run_name, "2"):
+        code, said = waymark(bad, "promote", "--run", named)
+        assert code == 0, code
+        assert said.startswith("waymark-asl version 2 (")
+    code, _ = waymark(bad, "promote", "--run", "3")
+    assert str(code).startswith("error: 3: no run of waymark-asl in MLflow at sqlite:///")
+    assert f"{run.info.run_id[:8]} ({run.info.run_name})" in str(code)
