@@ -39,10 +39,12 @@ test-long: $(READY) ## Run the tests that take many minutes, too
 	@$(PYTEST)
 
 .PHONY: lint
-lint: $(READY) ## Check style (ruff) and types (mypy)
+lint: $(READY) ## Check style (ruff), types (mypy) and the workflows (zizmor, GitHub's schema)
 	@ruff check
 	@ruff format --check
 	@mypy
+	@zizmor --offline --quiet --persona=pedantic .github
+	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 
 .PHONY: bento
 bento: $(READY) ## Package the service and the model (CHAMPION=1: the registry's champion), and print the Bento's tag

@@ -5,6 +5,7 @@ requirements/build.lock       pip and setuptools: installed first, so that build
 requirements/torch-cpu.lock   the CPU build of torch, taken where the package index offers it
 requirements/torch-cuda.lock  torch's CUDA libraries, taken with the ordinary Linux build
 requirements/serving.lock     what the service's image holds, a part of the first
+requirements/comment.lock     what `waymark comment` imports, a part of the first, for a job that does nothing else
 """
 
 import re
@@ -46,7 +47,9 @@ def main() -> None:
     write("requirements/torch-cpu.lock", [f"{version}+cpu \\\n    --hash=sha256:{TORCH_CPU}"])
     write("requirements/torch-cuda.lock", cuda)
     serving = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["serving"]
-    write("requirements/serving.lock", resolve("--constraint", "requirements.lock", "-", stdin="\n".join(serving)))
+    for name, wanted in (("serving", serving), ("comment", ["requests"])):
+        pinned = resolve("--constraint", "requirements.lock", "-", stdin="\n".join(wanted))
+        write(f"requirements/{name}.lock", pinned)
 
 
 if __name__ == "__main__":

@@ -124,10 +124,10 @@ def _own(github: GitHub, number: int, title: str, author: str) -> int | None:
     return own
 
 
-def _repository(request: Document) -> str | None:
-    """owner/name of where the pull request comes from; None if that was deleted."""
+def _repository(request: Document) -> str:
+    """owner/name of where the pull request comes from; empty if that was deleted."""
     repository = request["head"]["repo"]
-    return str(repository["full_name"]) if repository else None
+    return str(repository["full_name"]) if repository else ""
 
 
 def _results_of(github: GitHub, request: Document, commit: str) -> bool:
