@@ -79,12 +79,19 @@ class Relay:
 
     def __init__(self, server: str) -> None:
         self._server = ("127.0.0.1", int(server.rpartition(":")[2]))
-        self._listening = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
-        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.hangs = False
         self.connections = 0  # that were accepted
+        self.address = f"http://127.0.0.1:{self.listen(0)}"
+
+    def listen(self, port: int) -> int:
+        self._listening = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
+        return int(self._listening.getsockname()[1])
+
+    def start_again(self) -> None:
+        """At the same address, after `kill`."""
+        self.listen(int(self.address.rpartition(":")[2]))
 
     def _accept(self) -> None:
         with suppress(OSError):  # the socket was closed: nobody listens any more

@@ -1,5 +1,6 @@
 """Where MLflow is, and a client of it that answers within seconds or says in one sentence why not."""
 
+import fcntl
 import logging
 import os
 import re
@@ -25,6 +26,7 @@ _UPLOAD = "60"  # seconds that a server has to put one file where it keeps it
 _SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # or it tells of each table that it makes
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": _ANSWER,
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server may close an idle connection just when it is used again
 }
@@ -69,10 +71,29 @@ def connect() -> "MlflowClient":
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of the retry; one sentence is enough
     from mlflow import MlflowClient  # after the switches above
 
-    with speaking():
+    with speaking(), _alone(uri()):
         client = MlflowClient(uri(), registry_uri=uri())
         client.search_experiments(max_results=1)
     return client
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """One process at a time opens a local database: MLflow does not expect two to make its tables at once.
+
+    The lock is on the folder, so no file of it is left.
+    """
+    if not uri.startswith(_SQLITE):
+        yield
+        return
+    folder = Path(uri.removeprefix(_SQLITE)).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def experiment(client: "MlflowClient", dataset: str) -> str:
