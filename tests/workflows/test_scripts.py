@@ -162,20 +162,23 @@ def small_graph(tmp_path: Path) -> Path:
 def test_a_run_keeps_its_results_and_the_next_one_has_nothing_to_do(
     small_graph: Path, tmp_path: Path, script: "Script"
 ) -> None:
-    told = tmp_path / "GITHUB_OUTPUT"
-    for step in ("pull.sh", "repro.sh", "push.sh"):  # on the first run nobody has pushed anything
-        done = script(step, small_graph, MLFLOW_TRACKING_URI="")
-        assert done.returncode == 0, f"{step}: {done.stderr}"
+    def step(name: str, folder: Path) -> str:
+        done = script(name, folder, MLFLOW_TRACKING_URI="")
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+        return done.stdout
+
+    told, again = tmp_path / "GITHUB_OUTPUT", tmp_path / "again"
+    step("repro.sh", small_graph)
     assert told.read_text() == "changed=true\n"
     git(small_graph, "add", ".")
     git(small_graph, "commit", "--quiet", "-m", "Results")
-    again = tmp_path / "again"
     git(tmp_path, "clone", "--quiet", str(small_graph), str(again))
-    for step in ("pull.sh", "repro.sh"):
-        done = script(step, again)
-        assert done.returncode == 0, f"{step}: {done.stderr}"
+    step("pull.sh", again)  # what nobody has pushed stops no run
+    assert not (again / "model").exists()
+    step("push.sh", small_graph)
+    step("pull.sh", again)
     assert (again / "model").read_text() == "lr: 1\n"
-    assert "Stage 'train' didn't change, skipping" in done.stdout
+    assert "Stage 'train' didn't change, skipping" in step("repro.sh", again)
     assert told.read_text() == "changed=true\nchanged=false\n"
 
 
