@@ -40,7 +40,7 @@ class Version:
         return [int(number) for number in self.tags.get(BEFORE, "").split()]
 
     def __str__(self) -> str:
-        return f"version {self.number} ({self.model_version or 'not by Waymark'})"
+        return f"version {self.number} ({self.model_version or 'registered by hand'})"
 
 
 class Registry:

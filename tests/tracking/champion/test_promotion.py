@@ -193,3 +193,18 @@ def test_any_known_run_can_be_named(models: Registry, waymark: Command, bad: Pat
     code, _ = waymark(bad, "promote", "--run", "3")
     assert str(code).startswith("error: 3: no run of waymark-asl in MLflow at sqlite:///")
     assert f"{run.info.run_id[:8]} ({run.info.run_name})" in str(code)
+
+
+def test_a_champion_that_was_named_by_hand_is_compared_with(
+    models: Registry, waymark: Command, bad: Path, good: Path
+) -> None:
+    """As MLflow's own page registers a model: without tags."""
+    run, _ = recording.record(models.client, bad)
+    models.client.create_registered_model(models.name)
+    models.client.create_model_version(models.name, f"{run.info.artifact_uri}/models", run.info.run_id)
+    models.client.set_registered_model_alias(models.name, "champion", "1")
+    code, said = waymark(good, "promote")
+    assert (code, champion(models)) == (0, 2)
+    assert " against the champion, version 1 (registered by hand): accuracy 99.00 % instead of 90.00 %, " in said
+    assert waymark(good, "rollback")[0] == 0
+    assert champion(models) == 1
