@@ -9,6 +9,7 @@ import os
 import re
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from waymark import cli
+from waymark.reporting import github as client
+
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "owner/name"
 ACTIONS_TOKEN, PERSONAL_TOKEN, READ_ONLY_TOKEN = "ghs_of-the-workflow", "ghp_of-a-person", "ghs_that-may-only-read"
@@ -29,6 +33,8 @@ BOT, PERSON = "github-actions[bot]", "ada"
 
 Outcome = tuple[int, Any, dict[str, str]]  # status, document, headers
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
+Plan = Callable[..., None]
+Command = Callable[..., object]
 
 
 def certificates(folder: Path) -> tuple[Path, Path]:
@@ -102,6 +108,9 @@ class GitHubServer(http.server.ThreadingHTTPServer):
         }
         self.comments[number].append(comment)
         return comment
+
+    def bodies(self, number: int) -> list[str]:
+        return [comment["body"] for comment in self.comments[number]]
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up, as one that does not trust the certificate, is no news here."""
@@ -229,13 +238,33 @@ def github(authority: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.fixture
-def fault(github: GitHubServer) -> Callable[..., None]:
+def fault(github: GitHubServer) -> Plan:
     """Plans a Fault, behind those that are planned already."""
 
     def plan(status: int, headers: dict[str, str] | None = None, to: str = "", done: bool = False) -> None:
         github.faults.append(Fault(status, headers or {}, to, done))
 
     return plan
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    (tmp_path / "report.md").write_text("Genauer: **98,2 %** → 98,9 % ✓\n", encoding="utf-8")
+    return tmp_path / "report.md"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`waymark comment …`: its exit code, or the sentence that stands for 1."""
+    monkeypatch.setattr(client, "PAUSE", 0.001)
+
+    def run(*arguments: object) -> object:
+        monkeypatch.setattr(sys, "argv", ["waymark", "comment", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code
+
+    return run
 
 
 @pytest.fixture
