@@ -5,7 +5,7 @@ import pandas as pd
 
 from waymark.reporting.changes import Change, StageRun
 from waymark.reporting.data_changes import ImageChanges
-from waymark.reporting.document import Data, Paragraph, Part, Row, Section, Table, Text, join, literal, parts
+from waymark.reporting.document import Data, Paragraph, Part, Row, Section, Table, Text, join, listed, literal, parts
 from waymark.reporting.findings import Findings
 from waymark.reporting.wording import count
 
@@ -27,7 +27,7 @@ def data(findings: Findings) -> Section:
         return Section("Data", (Paragraph(said),))
     if findings.archives:
         rows = tuple(Row((literal(each.name), *_hashes(each))) for each in findings.archives)
-        blocks.append(Table(("Archive", "Base’s SHA-256", "Head’s SHA-256"), rows, what="archives"))
+        blocks.append(Table(("Archive", "Hash at the base", "Hash at the head"), rows, what="archives"))
     if findings.images is not None:
         blocks += _images(findings.images)
     blocks += _split(findings)
@@ -46,8 +46,8 @@ def _hashes(change: Change) -> tuple[Text, Text]:
 
 
 def _images(changed: ImageChanges) -> list[Paragraph | Table]:
-    said = [
-        f"{count(len(rows), 'image')} {what}{_by_split(rows)}"
+    said: list[Text] = [
+        (f"{count(len(rows), 'image')} {what}", *_by_split(rows))
         for rows, what in (
             (changed.added, "added"),
             (changed.removed, "removed"),
@@ -59,7 +59,7 @@ def _images(changed: ImageChanges) -> list[Paragraph | Table]:
     ]
     if not said:
         return [Paragraph("The same images, under the same labels.")]
-    blocks: list[Paragraph | Table] = [Paragraph("; ".join(said) + ".")]
+    blocks: list[Paragraph | Table] = [Paragraph((*parts(join(said, "; ")), "."))]
     for rows, column, heads in (
         (changed.relabelled, "class_name", ("Relabelled", "Base’s class", "Head’s class")),
         (changed.moved, "split", ("Moved", "Base’s split", "Head’s split")),
@@ -87,11 +87,12 @@ def _examples(rows: pd.DataFrame, heads: tuple[str, ...], columns: tuple[str, ..
     return Table(heads, told, what="images", more=len(rows) - len(told))
 
 
-def _by_split(rows: pd.DataFrame) -> str:
+def _by_split(rows: pd.DataFrame) -> tuple[Part, ...]:
     if "split" not in rows.columns:
-        return ""
+        return ()
     counts = rows["split"].value_counts(sort=False)
-    return f" ({', '.join(f'{number:,} in {split}' for split, number in counts.items() if split)})"
+    each: list[Text] = [(f"{number:,} in ", Data(split)) for split, number in counts.items()]
+    return (" (", *parts(listed(each)), ")")
 
 
 def _split(findings: Findings) -> list[Paragraph | Table]:
@@ -130,18 +131,18 @@ def _lines(number: int | None, sign: str) -> str:
 
 
 def _ran_with(stages: tuple[str, ...]) -> Text:
-    return join([Data(name) for name in stages]) if stages else "none yet"
+    return listed([Data(name) for name in stages]) if stages else "none yet"
 
 
 def stages(findings: Findings) -> Section:
     changed = {run.name for run in findings.stages}
     same = [name for name in findings.new.stages if name not in changed]
-    rows = tuple(Row((Data(run.name), _why(run), _listed(run.outputs) or "–")) for run in findings.stages)
+    rows = tuple(Row((Data(run.name), _why(run), _paths(run.outputs) or "–")) for run in findings.stages)
     blocks: list[Paragraph | Table] = []
     if rows:
         blocks.append(Table(("Stage", "Ran because of", "Outputs that differ"), rows, what="stages"))
     if same:
-        blocks.append(Paragraph(("As before: ", *parts(join([Data(name) for name in same])), ".")))
+        blocks.append(Paragraph(("As before: ", *parts(listed([Data(name) for name in same])), ".")))
     return Section("Stages that ran", tuple(blocks or [Paragraph("None.")]), folded=bool(rows))
 
 
@@ -153,11 +154,9 @@ def _why(run: StageRun) -> Text:
         reasons.append("its command")
     for kind, names in (("parameters", run.params), ("sources", run.sources), ("data", run.data)):
         if names:
-            reasons.append((f"{kind} ", *parts(_listed(names))))
+            reasons.append((f"{kind} ", *parts(_paths(names))))
     return join(reasons, "; ") if reasons else "nothing that DVC knows of: the same input gave another output"
 
 
-def _listed(names: tuple[str, ...], most: int = 4) -> Text:
-    listed: Text = join([literal(name, 100) for name in names[:most]])
-    rest: tuple[Part, ...] = (f" and {len(names) - most:,} more",) if len(names) > most else ()
-    return (*parts(listed), *rest) if names else ""
+def _paths(names: tuple[str, ...]) -> Text:
+    return listed([literal(name, 100) for name in names], most=4)

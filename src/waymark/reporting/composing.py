@@ -46,9 +46,9 @@ def _notes(findings: Findings) -> list[Text]:
         notes.append(
             (
                 f"The base has {count(findings.missing_commits, 'commit')} that the head does not build on: what they"
-                " changed stands here the wrong way round. Merge the base first, or compare with ",
+                " changed stands here the wrong way round. Merge the base first, or take as base the commit that ",
                 Code("git merge-base"),
-                "’s commit.",
+                " names.",
             )
         )
     return notes

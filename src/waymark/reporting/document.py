@@ -3,6 +3,7 @@
 A `str` is this package's own words and stands as it is; `Data` and `Code` are made harmless when they are written.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from waymark.reporting.escaping import NAME
@@ -82,8 +83,14 @@ def parts(text: Text) -> tuple[Part, ...]:
     return text if isinstance(text, tuple) else (text,)
 
 
-def join(texts: list[Text], between: str = ", ") -> Text:
+def join(texts: Sequence[Text], between: str = ", ") -> Text:
     joined: tuple[Part, ...] = ()
     for text in texts:
         joined += ((between,) if joined else ()) + parts(text)
     return joined
+
+
+def listed(texts: Sequence[Text], most: int = 12) -> Text:
+    """The first of them, and how many more there are."""
+    more = (f" and {len(texts) - most:,} more",) if len(texts) > most else ()
+    return (*parts(join(texts[:most])), *more)

@@ -4,16 +4,21 @@ from waymark.reporting import escaping
 from waymark.reporting.document import Code, Data, Document, Paragraph, Section, Strong, Table, Text, parts
 
 LONGEST = 64_000  # bytes; GitHub takes 65,536 characters, and who posts it adds a line to find the comment by
-ROWS = (20, 10, 5, 2, 1, 0)  # of a table; as many as there is room for
+ROWS = (20, 10, 5, 2, 1, 0)  # of a table
+PAGE = "`report.html`, which was written beside this, shows more, and pictures."
 
 
 def verdict(document: Document) -> str:
     """The report in one line, which is also its first."""
-    return f"{document.verdict[0].upper()}{document.verdict[1:]}: {inline(document.headline)}"
+    return f"{_capital(document.verdict)}: {inline(document.headline)}"
 
 
 def render(document: Document) -> str:
-    return next(text for rows in ROWS if len((text := _render(document, rows)).encode()) <= LONGEST)
+    """The report with as many rows of each table as there is room for."""
+    for rows in ROWS:
+        if len((text := _render(document, rows)).encode()) <= LONGEST:
+            return text
+    return f"{_headline(document)}\n\n{PAGE}\n"
 
 
 def inline(text: Text) -> str:
@@ -32,13 +37,20 @@ def inline(text: Text) -> str:
 
 
 def _render(document: Document, rows: int) -> str:
-    verdict = f"**{document.verdict[0].upper()}{document.verdict[1:]}**"
-    lines = [f"{verdict}: {inline(document.headline)}", ""]
+    lines = [_headline(document), ""]
     for block in document.blocks:
         lines += _block(block, rows)
     for section in document.sections:
         lines += _section(section, rows)
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join([*lines, PAGE]) + "\n"
+
+
+def _headline(document: Document) -> str:
+    return f"**{_capital(document.verdict)}**: {inline(document.headline)}"
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _section(section: Section, rows: int) -> list[str]:

@@ -30,6 +30,7 @@ class Revision:
         self.name = WORKSPACE if name is None else name
         self.commit = None if name is None else git.resolve(root, name)
         self.missing: dict[str, None] = {}  # what dvc.lock tells of, was asked for, and cannot be had here
+        self.unreadable: list[str] = []  # what another version of Waymark wrote
 
     @cached_property
     def stages(self) -> dict[str, Any]:

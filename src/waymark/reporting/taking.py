@@ -14,7 +14,7 @@ from waymark import contract, paths
 from waymark.contract import Contract
 from waymark.errors import WaymarkError, reason
 from waymark.reporting import git
-from waymark.reporting.document import Code, Data, Text, join, literal, parts
+from waymark.reporting.document import Code, Data, Text, listed, literal, parts
 from waymark.reporting.revisions import LOCK, Revision
 from waymark.reporting.snapshot import Snapshot, outputs
 
@@ -39,7 +39,7 @@ def take(revision: Revision, *, with_data: bool) -> Snapshot:
         stages=revision.stages,
         metrics=revision.figures(paths.METRICS),
         split=revision.figures(paths.SPLIT_REPORT),
-        contract=_contract(revision.read(paths.CONTRACT)),
+        contract=_contract(revision),
         onnx_bytes=export.get("onnx_bytes"),
         predictions=_table(revision, paths.PREDICTIONS),
         archives=_archives(revision, paths.raw(dataset) / _SOURCE) if with_data else None,
@@ -54,7 +54,7 @@ def notes(revision: Revision) -> list[Text]:
         return [("There is no ", Code(str(LOCK)), " at ", _named(revision), ": no stage has run there.")]
     found: list[Text] = []
     if outdated := _outdated(revision):
-        stages = parts(join([literal(name) for name in outdated]))
+        stages = parts(listed([literal(name) for name in outdated]))
         if revision.commit is None:
             why: Text = (" again, or fetch what is missing (", Code("dvc status"), " says why).")
         else:
@@ -62,11 +62,14 @@ def notes(revision: Revision) -> list[Text]:
         found.append(("At ", _named(revision), ", ", Code("dvc repro"), " would run ", *stages, *parts(why)))
     if revision.missing:
         where = "and DVC’s remote did not answer" if revision.storage.away else "nor in DVC’s remote"
-        files = parts(join([literal(path) for path in revision.missing]))
+        files = parts(listed([literal(path) for path in revision.missing]))
         what = ("Of ", _named(revision), f" not on this machine {where}: ", *files, ". ")
         found.append(
             (*what, "Who ran it has to ", Code("dvc push"), "; ", Code("dvc fetch"), " then brings them here.")
         )
+    if revision.unreadable:
+        files = parts(listed([literal(path) for path in revision.unreadable]))
+        found.append(("Of ", _named(revision), " not read, for another version of Waymark wrote it: ", *files, "."))
     return found
 
 
@@ -96,9 +99,9 @@ def _outdated(revision: Revision) -> list[str]:
     ]
 
 
-def _contract(content: bytes | None) -> Contract | None:
-    """None also for a contract of another version of Waymark."""
-    if content is None:
+def _contract(revision: Revision) -> Contract | None:
+    """None also for a contract of another version of Waymark, which is noted."""
+    if (content := revision.read(paths.CONTRACT)) is None:
         return None
     with TemporaryDirectory() as folder:
         file = Path(folder) / paths.CONTRACT.name
@@ -106,6 +109,7 @@ def _contract(content: bytes | None) -> Contract | None:
         try:
             return contract.read(file)
         except WaymarkError:
+            revision.unreadable.append(paths.CONTRACT.as_posix())
             return None
 
 

@@ -1,0 +1,94 @@
+"""The report in Markdown: what it says, and how long it may be."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from waymark.judging.latency import Latency
+from waymark.reporting import markdown
+from waymark.reporting.changes import FileChange
+from waymark.reporting.composing import compose
+from waymark.reporting.findings import examine
+from waymark.reporting.snapshot import Snapshot
+
+Build = Callable[..., Snapshot]
+
+GOLDEN = Path(__file__).with_name("report.md")
+LIMIT = 65_536  # characters that GitHub takes, https://github.com/orgs/community/discussions/41331
+WATERMARK = 1_000  # characters that whoever posts it may add
+
+
+def report(old: Snapshot, new: Snapshot, **more: Any) -> str:
+    return markdown.render(compose(examine(old, new, **more)))
+
+
+@pytest.fixture(scope="module")
+def pair(build: Build) -> tuple[Snapshot, Snapshot]:
+    """A base that has 24 images wrong, and a head that learned with another rate and has 6 wrong."""
+    data = {
+        "archives": {"signs.zip": {"sha256": "a" * 64}, "more.zip": {"sha256": "b" * 64}},
+        "split": {"split": "grouped", "split_sha256": "a", "grouped": {"images": {"train": 90, "val": 30}}},
+    }
+    old = build("origin/main", range(0, 120, 5), commit="0123456789abcdef" * 2, **data)
+    new = build(wrong=(0, 1, 2, 41, 42, 43), lr=0.02, **data | {"archives": {"signs.zip": {"sha256": "c" * 64}}})
+    train = dict(new.stages["train"])
+    train["deps"] = [{"path": "src/waymark/learning/network.py", "md5": "b2" * 16}, *train["deps"][1:]]
+    return old, replace(new, stages={**new.stages, "train": train})
+
+
+@pytest.fixture(scope="module")
+def files() -> list[FileChange]:
+    return [FileChange("src/waymark/learning/network.py", 12, 3), FileChange("README.md", 1, 1)]
+
+
+def test_report_says_what_the_golden_file_says(pair: tuple[Snapshot, Snapshot], files: list[FileChange]) -> None:
+    """Where the change is meant: write what `written` is into tests/reporting/report.md, and read it."""
+    latency = (Latency(2.5, 200), Latency(2.0, 200))
+    written = report(*pair, files=files, latency=latency, missing_commits=2)
+    assert written == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_same_states_give_the_same_bytes(pair: tuple[Snapshot, Snapshot]) -> None:
+    assert report(*pair) == report(*pair)
+
+
+def test_report_on_a_state_and_itself_finds_nothing(pair: tuple[Snapshot, Snapshot]) -> None:
+    written = report(pair[0], pair[0])
+    assert written.startswith(
+        "**No real difference**: accuracy 80.00 % → 80.00 %, 0.00 points (95 % interval 0.00 to 0.00, p = 1.00)\n"
+    )
+    assert "### Parameters\n\nThe same.\n" in written
+    assert "As before: prepare, train, evaluate." in written
+
+
+def test_report_stays_below_githubs_limit_whatever_there_is(build: Build) -> None:
+    """Everything is long, and every character takes the most room that it can: six of Markdown, or four bytes."""
+    for character in ("|", "𐎀", "😀"):
+        names = [character * 300 + str(number) for number in range(4)]
+        old, new = (
+            build(
+                character * 300,
+                wrong,
+                class_names=names,
+                members=[character * 300] * 120,
+                params={character * 300 + str(key): character * 300 + str(seed) for key in range(300)},
+                archives={character * 300 + str(key): {"sha256": str(seed)} for key in range(200)},
+                stages={f"{character * 300}{key}": {"cmd": str(seed)} for key in range(50)},
+                notes=((character * 50),) * 5,
+            )
+            for seed, wrong in ((1, range(0, 60)), (2, range(60, 120)))
+        )
+        written = report(old, new, files=[FileChange(character * 300 + str(key), 1, 1) for key in range(1000)])
+        assert len(written.encode()) <= LIMIT - WATERMARK
+        assert "more parameters" in written
+
+
+def test_long_tables_say_how_much_they_leave_out(build: Build) -> None:
+    old, new = build(wrong=range(0, 120)), build(wrong=())
+    written = report(old, new)
+    assert "<b>Newly right: 120 images</b>" in written
+    assert written.count("`Images/") == 20
+    assert "… and 100 more images" in written
