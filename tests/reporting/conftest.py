@@ -75,6 +75,11 @@ def build() -> Build:
     return _build
 
 
+@pytest.fixture(scope="session")
+def build_manifest() -> Callable[..., pd.DataFrame]:
+    return manifest
+
+
 def _build(
     name: str = "the workspace",
     wrong: Sequence[int] = (),

@@ -64,6 +64,38 @@ def test_report_on_a_state_and_itself_finds_nothing(pair: tuple[Snapshot, Snapsh
     assert "As before: prepare, train, evaluate." in written
 
 
+def test_other_data_set_is_said_and_not_compared(build: Build) -> None:
+    old = build("origin/main")
+    new = build(params={**old.params, "dataset": "asl"})
+    written = report(old, new)
+    assert written.startswith(
+        "**No verdict**: the two were tested on different data sets; accuracy 100.00 % at the base;"
+    )
+    assert "> ⚠️ Another data set: the base has folder, the head asl.\n" in written
+    assert "### Data\n\nAnother data set: folder → asl.\n" in written
+
+
+def test_other_parts_of_a_test_stand_beside_the_verdict(build: Build) -> None:
+    """As another signer's hands do: the first part is the data set's own test, whose figures stand at the top."""
+    old, new = (
+        build(
+            metrics={"accuracy": 1.0, "own": {"accuracy": 1.0}, "other signer": {"images": 870, "accuracy": accuracy}}
+        )
+        for accuracy in (0.5, 0.625)
+    )
+    written = report(old, new)
+    assert "| other signer | 870 | 0.5000 | 0.6250 | +0.1250 |\n" in written
+    assert "| own |" not in written
+
+
+def test_report_that_cannot_be_cut_any_more_keeps_its_verdict(build: Build) -> None:
+    old = build(notes=("A note. " * 100,) * 200)
+    assert report(old, old) == (
+        "**No real difference**: accuracy 100.00 % → 100.00 %, 0.00 points (95 % interval 0.00 to 0.00, p = 1.00)\n\n"
+        "`report.html`, which was written beside this, shows more, and pictures.\n"
+    )
+
+
 def test_report_stays_below_githubs_limit_whatever_there_is(build: Build) -> None:
     """Everything is long, and every character takes the most room that it can: six of Markdown, or four bytes."""
     for character in ("|", "𐎀", "😀"):

@@ -14,7 +14,7 @@ from waymark import contract, paths
 from waymark.contract import Contract
 from waymark.errors import WaymarkError, reason
 from waymark.reporting import git
-from waymark.reporting.document import Code, Data, Text, listed, literal, parts
+from waymark.reporting.document import Code, Data, Part, Text, listed, literal, parts
 from waymark.reporting.revisions import LOCK, Revision
 from waymark.reporting.snapshot import Snapshot, outputs
 
@@ -59,14 +59,16 @@ def notes(revision: Revision) -> list[Text]:
             why: Text = (" again, or fetch what is missing (", Code("dvc status"), " says why).")
         else:
             why = " again: their sources or parameters changed after their last run, which this tells of."
-        found.append(("At ", _named(revision), ", ", Code("dvc repro"), " would run ", *stages, *parts(why)))
+        where = "In " if revision.commit is None else "At "
+        found.append((where, _named(revision), ", ", Code("dvc repro"), " would run ", *stages, *parts(why)))
     if revision.missing:
-        where = "and DVC’s remote did not answer" if revision.storage.away else "nor in DVC’s remote"
         files = parts(listed([literal(path) for path in revision.missing]))
-        what = ("Of ", _named(revision), f" not on this machine {where}: ", *files, ". ")
-        found.append(
-            (*what, "Who ran it has to ", Code("dvc push"), "; ", Code("dvc fetch"), " then brings them here.")
-        )
+        if revision.storage.away:
+            said: tuple[Part, ...] = ("DVC’s remote did not answer, and this machine has no sound copy of ", *files)
+        else:
+            said = ("Neither this machine nor DVC’s remote has a sound copy of ", *files)
+        push = (Code("dvc push"), " by whoever ran it, then ", Code("dvc fetch"), " here, brings what is missing.")
+        found.append((*said, ", of ", _named(revision), ". ", *push))
     if revision.unreadable:
         files = parts(listed([literal(path) for path in revision.unreadable]))
         found.append(("Of ", _named(revision), " not read, for another version of Waymark wrote it: ", *files, "."))
