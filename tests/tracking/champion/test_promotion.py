@@ -13,6 +13,8 @@ from waymark.tracking.registry import Registry
 WriteWorkspace = Callable[..., Path]
 Command = Callable[..., tuple[object, str]]
 
+pytestmark = pytest.mark.slow
+
 BAD, GOOD = 40, 4  # test images that a model has wrong, of 400 in 200 tracks
 GATES = (
     r"accuracy 0\.99 \(gate_min_accuracy: at least 0\.8\), lowest recall of a class 0\.8 "

@@ -11,6 +11,8 @@ from waymark.tracking.registry import Registry
 
 WriteWorkspace = Callable[..., Path]
 
+pytestmark = pytest.mark.slow
+
 
 def test_without_a_champion_there_is_a_sentence(models: Registry, tracking_address: str) -> None:
     sentence = f"waymark-asl has no champion in MLflow at {tracking_address}; `waymark promote` makes one"

@@ -16,6 +16,8 @@ from waymark.tracking.registry import Registry
 WriteWorkspace = Callable[..., Path]
 Command = Callable[..., tuple[object, str]]
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = (["promote"], ["promote", "--run", "1"], ["rollback"], ["package", "--champion"])
 
 
