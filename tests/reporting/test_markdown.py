@@ -92,7 +92,7 @@ def test_report_that_cannot_be_cut_any_more_keeps_its_verdict(build: Build) -> N
     old = build(notes=("A note. " * 100,) * 200)
     assert report(old, old) == (
         "**No real difference**: accuracy 100.00 % → 100.00 %, 0.00 points (95 % interval 0.00 to 0.00, p = 1.00)\n\n"
-        "`report.html`, which was written beside this, shows more, and pictures.\n"
+        "More, with pictures: `report.html`, beside this file or in the workflow’s artefact.\n"
     )
 
 

@@ -239,6 +239,21 @@ def test_what_is_not_in_the_cache_comes_from_the_remote(clone: Callable[..., Rep
     assert "sound copy" not in report
 
 
+def test_workspace_without_its_files_is_read_from_the_remote(clone: Callable[..., Repository]) -> None:
+    verdict, report, page = clone().report("at-old")
+    assert verdict.startswith(VERDICT)
+    assert page.count("<img") == 31
+    assert "or fetch what is missing" in report
+
+
+def test_workspace_that_dvc_cannot_read_is_told_in_a_sentence(repository: Repository) -> None:
+    (repository.root / "dvc.yaml").write_text("stages: [")
+    with pytest.raises(
+        WaymarkError, match=r"^dvc status: .*dvc\.yaml', YAML file structure is corrupted; mend that, and"
+    ):
+        repository.report("at-old")
+
+
 def test_what_cannot_be_had_is_named(clone: Callable[..., Repository]) -> None:
     repository = clone()
     (repository.root / ".dvc" / "config.local").write_text("['remote \"storage\"']\n    url = nowhere\n")

@@ -5,7 +5,7 @@ from waymark.reporting.document import Code, Data, Document, Paragraph, Section,
 
 LONGEST = 64_000  # bytes; GitHub takes 65,536 characters, and who posts it adds a line to find the comment by
 ROWS = (20, 10, 5, 2, 1, 0)  # of a table
-PAGE = "`report.html`, which was written beside this, shows more, and pictures."
+PAGE = "More, with pictures: `report.html`, beside this file or in the workflow’s artefact."
 
 
 def verdict(document: Document) -> str:

@@ -10,9 +10,9 @@ STYLE = (
 .verdict { font-size: 1.75rem; font-weight: 650; letter-spacing: -.01em; margin: 0; }
 .better { color: var(--good); } .worse, .failed { color: var(--bad); }
 .headline { font-size: 1.125rem; margin: .25rem 0 1rem; }
-p code, td code { display: inline; font-size: .85em; }
+p code, td code { display: inline; font-size: .85em; color: inherit; font-weight: 400; }
 th, td, th:first-child { text-align: left; } td:first-child { font-weight: 600; overflow-wrap: anywhere; }
-th.number, td.number { text-align: right; }
+th.number, td.number { text-align: right; } td.number { white-space: nowrap; }
 .more { color: var(--quiet); font-size: .875rem; }
 .cards { grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); gap: .75rem; padding: 0; list-style: none; }
 .cards li { border: 1px solid var(--line); border-radius: 8px; padding: .75rem; }

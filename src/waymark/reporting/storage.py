@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from waymark.errors import reason
+from waymark.errors import WaymarkError, reason
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +50,13 @@ class Storage:
         return content
 
     def outdated(self) -> list[str]:
-        """The stages that `dvc repro` would run in the workspace."""
-        status: dict[str, list[Any]] = self._system(None).repo.status()
+        """The stages that `dvc repro` would run in the workspace. WaymarkError where DVC cannot tell."""
+        from dvc.exceptions import DvcException  # type: ignore[import-untyped]
+
+        try:
+            status: dict[str, list[Any]] = self._system(None).repo.status()
+        except DvcException as error:  # dvc.yaml is damaged, or another command holds the lock
+            raise WaymarkError(f"dvc status: {reason(error)}; mend that, and run this again") from None
         return [name.rpartition(":")[2] for name, reasons in status.items() if reasons != ["always changed"]]
 
     def _system(self, commit: str | None) -> Any:
