@@ -286,6 +286,26 @@ def test_remote_that_does_not_answer_is_asked_once(
     assert len([record for record in caplog.records if record.name == "waymark.reporting.storage"]) == 1
 
 
+def test_images_that_cannot_be_shown_are_named(clone: Callable[..., Repository], original: Repository) -> None:
+    repository = clone()
+    md5 = yaml.safe_load(original.git("show", "at-new:dvc.lock"))["stages"]["prepare"]["outs"][0]["md5"]
+    shutil.copytree(original.root / ".dvc" / "cache", repository.root / ".dvc" / "cache")
+    (repository.root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]).unlink()
+    (repository.root / ".dvc" / "config.local").write_text("['remote \"storage\"']\n    url = nowhere\n")
+    verdict, report, page = repository.report("at-old", "at-new")
+    assert verdict.startswith(VERDICT)
+    assert "has a sound copy of `data/prepared/test.npy`, of `at-new`. " in report
+    assert "<img" not in page
+    assert page.count("<tr><td><code>images/") == 28 + 3
+
+
+def test_table_of_another_version_is_named(repository: Repository) -> None:
+    path = make_writable(repository.root / "reports" / "predictions.parquet")
+    path.write_bytes(b"PAR1")
+    report = repository.report("at-old")[1]
+    assert "> ⚠️ Damaged, or by another version of Waymark: `reports/predictions.parquet`, of the workspace.\n" in report
+
+
 def test_damaged_file_in_the_cache_is_not_believed(repository: Repository) -> None:
     lock = yaml.safe_load(repository.git("show", "at-old:dvc.lock"))["stages"]
     md5 = lock["evaluate"]["outs"][-1]["md5"]

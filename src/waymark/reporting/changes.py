@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from waymark.reporting import snapshot
 from waymark.reporting.escaping import setting
-from waymark.reporting.snapshot import Snapshot, outputs
+from waymark.reporting.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,16 @@ def _stage(name: str, old: Snapshot, new: Snapshot) -> StageRun | None:
         return StageRun(name, only_in="new" if before is None else "old")
     if before == after:
         return None
-    written = outputs(old.stages) | outputs(new.stages)
+    written = snapshot.outputs(old.stages) | snapshot.outputs(new.stages)
     inputs = different(_hashes(before, "deps"), _hashes(after, "deps"))
     return StageRun(
         name,
         command=before.get("cmd") != after.get("cmd"),
-        params=different(_params(before), _params(after)),
+        params=different(snapshot.parameters(before), snapshot.parameters(after)),
         sources=tuple(path for path in inputs if path not in written),
         data=tuple(path for path in inputs if path in written),
         outputs=different(_hashes(before, "outs"), _hashes(after, "outs")),
     )
-
-
-def _params(stage: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for of_file in stage.get("params", {}).values() for key, value in of_file.items()}
 
 
 def _hashes(stage: Mapping[str, Any], kind: str) -> dict[str, str]:
@@ -94,7 +91,7 @@ def sources(old: Snapshot, new: Snapshot, files: Sequence[FileChange]) -> tuple[
 
     A stage may declare a folder. Sources that only dvc.lock knows of, such as an uncommitted file, have no numbers.
     """
-    before, after = old.sources, new.sources
+    before, after = snapshot.sources(old.stages), snapshot.sources(new.stages)
     declared = {path for of_stage in (*before.values(), *after.values()) for path in of_stage}
     ran: dict[str, list[str]] = {}
     for name in after:

@@ -1,5 +1,7 @@
 """Putting a report together: what a reviewer wants to know, in that order."""
 
+from collections.abc import Sequence
+
 from waymark.reporting import causes, results
 from waymark.reporting.document import Code, Data, Document, Paragraph, Section, Text, literal
 from waymark.reporting.findings import Findings
@@ -7,7 +9,8 @@ from waymark.reporting.snapshot import Snapshot
 from waymark.reporting.wording import count
 
 
-def compose(findings: Findings) -> Document:
+def compose(findings: Findings, notes: Sequence[Text] = ()) -> Document:
+    """`notes` are sentences on the two revisions that stand at the top."""
     sections: list[Section | None] = [
         results.metrics(findings),
         causes.parameters(findings),
@@ -23,7 +26,7 @@ def compose(findings: Findings) -> Document:
     return Document(
         verdict=judged.comparison.verdict if judged else "no verdict",
         headline=results.headline(findings),
-        blocks=(*(Paragraph(note, is_warning=True) for note in _notes(findings)), Paragraph(_who(findings))),
+        blocks=(*(Paragraph(note, is_warning=True) for note in _notes(findings, notes)), Paragraph(_who(findings))),
         sections=tuple(section for section in sections if section is not None),
     )
 
@@ -36,12 +39,12 @@ def _title(state: Snapshot) -> tuple[Data | str, ...]:
     return (literal(state.name), f" ({state.commit[:7]})") if state.commit else (Data(state.name),)
 
 
-def _notes(findings: Findings) -> list[Text]:
+def _notes(findings: Findings, more: Sequence[Text]) -> list[Text]:
     notes: list[Text] = []
     if findings.old.dataset != findings.new.dataset and findings.old.dataset and findings.new.dataset:
         old, new = findings.old.dataset, findings.new.dataset
         notes.append(("Another data set: the base has ", Data(old), ", the head ", Data(new), "."))
-    notes += [*findings.new.notes, *findings.old.notes]
+    notes += more
     if findings.missing_commits:
         notes.append(
             (

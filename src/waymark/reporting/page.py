@@ -70,14 +70,12 @@ def _card(heads: tuple[str, ...], row: Row, thumbnails: Thumbnails) -> str:
 
 
 def _table(table: Table) -> str:
-    side = ['class="number"' if column in table.numbers else "" for column in range(len(table.heads))]
+    side = [' class="number"' if column in table.numbers else "" for column in range(len(table.heads))]
     heads = "".join(
-        f'<th scope="col" {kind}>{html.escape(head)}</th>' for kind, head in zip(side, table.heads, strict=True)
+        f'<th scope="col"{kind}>{html.escape(head)}</th>' for kind, head in zip(side, table.heads, strict=True)
     )
     rows = "\n".join(
-        "<tr>"
-        + "".join(f"<td {kind}>{inline(cell)}</td>" for kind, cell in zip(side, row.cells, strict=True))
-        + "</tr>"
+        "<tr>" + "".join(f"<td{kind}>{inline(cell)}</td>" for kind, cell in zip(side, row.cells, strict=True)) + "</tr>"
         for row in table.rows
     )
     region = f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(table.heads[0])}">'

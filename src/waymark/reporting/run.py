@@ -11,7 +11,7 @@ from waymark.files import replacing
 from waymark.judging import latency
 from waymark.judging.latency import Latency
 from waymark.predictor import Predictor
-from waymark.reporting import git, markdown, page
+from waymark.reporting import git, markdown, notes, page
 from waymark.reporting.composing import compose
 from waymark.reporting.findings import Findings, examine
 from waymark.reporting.pictures import thumbnails
@@ -46,11 +46,12 @@ def run(root: Path, base: str, head: str | None, output: Path) -> Written:
         _latency(old, new, before, after),
         git.missing_commits(root, old.commit, new.commit or "HEAD"),
     )
-    document = compose(findings)
+    pictures = _pictures(new, findings)
+    document = compose(findings, [*notes.of(new), *notes.of(old)])
     written = Written(markdown.verdict(document), output / "report.md", output / "report.html")
     with replacing() as part:
         part(written.markdown).write_text(markdown.render(document), encoding="utf-8")
-        part(written.page).write_text(page.render(document, _pictures(new, findings)), encoding="utf-8")
+        part(written.page).write_text(page.render(document, pictures), encoding="utf-8")
     return written
 
 

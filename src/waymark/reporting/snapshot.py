@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from waymark.contract import Contract
-from waymark.reporting.document import Text
+
+Stages = Mapping[str, Mapping[str, Any]]  # as dvc.lock has them
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Snapshot:
     name: str  # as the person who asks calls it
     commit: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)  # what its stages ran with, and the keys that none reads
-    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of dvc.lock
+    stages: Stages = field(default_factory=dict)  # of dvc.lock
     metrics: Mapping[str, Any] | None = None
     split: Mapping[str, Any] | None = None
     archives: Mapping[str, Mapping[str, Any]] | None = None  # by name: bytes, sha256
@@ -25,7 +26,6 @@ class Snapshot:
     onnx_bytes: int | None = None
     predictions: pd.DataFrame | None = None
     manifest: pd.DataFrame | None = None  # None also where the other state's is the same
-    notes: tuple[Text, ...] = ()  # sentences on what is missing or doubtful
 
     @property
     def title(self) -> str:
@@ -35,16 +35,21 @@ class Snapshot:
     def dataset(self) -> str:
         return str(self.params.get("dataset", ""))
 
-    @property
-    def sources(self) -> dict[str, dict[str, str]]:
-        """The hash that each stage's sources had: its dependencies that no stage wrote."""
-        written = outputs(self.stages)
-        return {
-            name: {each["path"]: each["md5"] for each in stage.get("deps", []) if each["path"] not in written}
-            for name, stage in self.stages.items()
-        }
 
-
-def outputs(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def outputs(stages: Stages) -> dict[str, str]:
     """DVC's hash of each file and folder that the stages of a dvc.lock wrote."""
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+
+
+def sources(stages: Stages) -> dict[str, dict[str, str]]:
+    """The hash that each stage's sources had: its dependencies that no stage wrote."""
+    written = outputs(stages)
+    return {
+        name: {each["path"]: each["md5"] for each in stage.get("deps", []) if each["path"] not in written}
+        for name, stage in stages.items()
+    }
+
+
+def parameters(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stage ran with."""
+    return {key: value for of_file in stage.get("params", {}).values() for key, value in of_file.items()}
