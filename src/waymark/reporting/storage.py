@@ -51,7 +51,7 @@ class Storage:
 
     def outdated(self) -> list[str]:
         """The stages that `dvc repro` would run in the workspace. WaymarkError where DVC cannot tell."""
-        from dvc.exceptions import DvcException  # type: ignore[import-untyped]
+        from dvc.exceptions import DvcException
 
         try:
             status: dict[str, list[Any]] = self._system(None).repo.status()
@@ -61,7 +61,7 @@ class Storage:
 
     def _system(self, commit: str | None) -> Any:
         if commit not in self._systems:
-            from dvc.api import DVCFileSystem  # type: ignore[import-untyped]  # takes a third of a second
+            from dvc.api import DVCFileSystem  # takes a third of a second
 
             self._systems[commit] = DVCFileSystem(str(self._root), rev=commit)
         return self._systems[commit]
