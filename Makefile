@@ -25,7 +25,7 @@ help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: repro
-repro: $(READY) ## Run the stage graph: collect, validate, prepare, train, export, evaluate
+repro: $(READY) ## Run the stage graph: collect, validate, prepare, train, export, evaluate, track
 	@python scripts/check_params.py
 	@dvc repro
 	@dvc metrics show reports/metrics.json
@@ -55,6 +55,10 @@ bento: $(READY) ## Package the service and the model (CHAMPION=1: the registry's
 container: $(READY) ## Build the service's container image (CHAMPION=1, BACKEND=podman, BASE=another base image)
 	@tag=$$(waymark package $(PACKAGE)) && \
 	  BUILDAH_FORMAT=docker bentoml containerize "$$tag" --backend $(or $(BACKEND),docker) $(OPTIONS)
+
+.PHONY: ui
+ui: $(READY) ## Open MLflow's pages over all runs on 127.0.0.1:5000 (PORT=…), until Ctrl-C
+	@python scripts/ui.py --port $(or $(PORT),5000)
 
 .PHONY: s3
 s3: $(READY) ## Start a real S3 server on this machine and make it the DVC remote

@@ -87,7 +87,8 @@ def test_repro_with_pull_fetches_what_is_missing_and_runs_no_stage(fresh: Path, 
 def test_run_elsewhere_gives_the_same_bytes_of_every_output(fresh: Path, run: Run) -> None:  # R1, R5, R6
     elsewhere = {"PYTHONHASHSEED": "4711", "TZ": "Pacific/Chatham", "LC_ALL": "C", "PYTHONPATH": str(fresh / "src")}
     output = run(fresh, "sh", "-c", "umask 077; dvc repro", home="elsewhere", **elsewhere).stdout
-    assert stages_that("ran", output) == list(GRAPH)
+    # What `track` reads is as dvc.lock has it, to the byte: the outcome is not a new one.
+    assert (stages_that("ran", output), stages_that("kept", output)) == (list(GRAPH)[:-1], ["track"])
     # dvc.lock holds the hash of each output in DVC's cache; the small reports are in git themselves.
     assert run(fresh, "git", "status", "--porcelain").stdout == ""
 
@@ -142,7 +143,13 @@ def test_experiment_reruns_from_the_changed_stage_on_and_can_be_compared(
 ) -> None:
     output = dvc(run, published, "exp", "run", "--set-param", "lr=0.02", "--name", "gentler").stdout
     assert stages_that("kept", output) == ["collect", "validate", "prepare"]
-    assert stages_that("ran", output) == ["train", "export", "evaluate"]
+    assert stages_that("ran", output) == ["train", "export", "evaluate", "track"]
+
+    # dvc.lock's hash leads from DVC's experiment to MLflow's run, and back.
+    listed = json.loads(run(published, "waymark", "runs", "--format", "json", "--commits", "1").stdout)
+    workspace, commit, experiment = (row for row in listed if row["kind"] != "run")
+    assert (experiment["experiment"], experiment["run_name"]) == ("gentler", "gentler")
+    assert experiment["run"] == workspace["run"] != commit["run"] != ""
 
     table = dvc(run, published, "exp", "show", "--csv").stdout
     assert "gentler" in table

@@ -75,6 +75,8 @@ def rows() -> list[dict[str, Any]]:
 def test_commits_and_experiments_stand_beside_their_runs(history: dict[str, str]) -> None:
     client = address.connect()
     stray = client.create_run(address.experiment(client, "listed"), run_name="stray").info.run_id
+    unjudged = client.create_run(address.experiment(client, "listed"), run_name="unjudged").info.run_id
+    client.set_terminated(unjudged)
     found = rows()
     told = [tuple(row[key] for key in ("kind", "experiment", "commit", "run", "accuracy")) for row in found]
     assert told[:3] == [
@@ -87,8 +89,11 @@ def test_commits_and_experiments_stand_beside_their_runs(history: dict[str, str]
         ("experiment", "lost", history["lost"], "", 0.8),
     }
     alone = {row["run"]: row["status"] for row in found[5:]}
-    assert alone.pop(stray) == "running"
+    assert (alone[stray], alone[unjudged]) == ("running", "trained")
     assert not {history["newer's run"], history["gentler's run"]} & set(alone)
+    last = listing.show(Path(), "listed", "table", commits=1).splitlines()[-1]
+    assert last.startswith("trained: ")
+    assert last.endswith("`dvc repro --force --single-item track` completes it")
 
 
 def test_champion_is_named_wherever_its_model_is(history: dict[str, str]) -> None:

@@ -17,16 +17,19 @@ if TYPE_CHECKING:  # importing it takes more than a second
 
 DATABASE = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")  # beside the database
-LATER = "`dvc repro --force --single-item track` records the results later"
+RECORD = "`dvc repro --force --single-item track`"
+LATER = f"{RECORD} records the results later"
 
 _SQLITE = "sqlite:///"
 _ANSWER = "5"  # seconds; MLflow's own 120 and seven retries would hold a training up for minutes
 _LONGEST = 200  # characters of what MLflow says
 _UPLOAD = "60"  # seconds that a server has to put one file where it keeps it
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its pages are those for language models
 _SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # or it tells of each table that it makes
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # it counts files, of which there are few
     "MLFLOW_HTTP_REQUEST_TIMEOUT": _ANSWER,
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server may close an idle connection just when it is used again
 }
@@ -112,7 +115,8 @@ def _make(client: "MlflowClient", name: str) -> "Experiment":
     database = uri().removeprefix(_SQLITE)
     beside = str(Path(database).parent / ARTIFACTS) if database != uri() else None  # else the server's own place
     try:
-        return client.get_experiment(client.create_experiment(name, artifact_location=beside))
+        made = client.create_experiment(name, artifact_location=beside, tags=_KIND)
+        return client.get_experiment(made)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Format = Literal["table", "json", "csv"]
 
 _SHOWN = 20  # runs without a revision that a table shows
+_TRAINED = "trained"
 _NAME = 40  # characters of a name in a table
 _METRICS = ("accuracy", "expected_calibration_error", "coverage")
 _HEADINGS = ("", "commit", "run", "accuracy", "ECE", "coverage", "")
@@ -35,7 +36,7 @@ class Row:
     subject: str  # of the commit
     run: str  # MLflow's id
     run_name: str
-    status: str  # of the run: finished, running, failed, killed; or trained, where nothing judged it
+    status: str  # of the run: finished, running, failed, killed; or trained, where `track` did not complete it
     dataset: str
     accuracy: float | None
     expected_calibration_error: float | None
@@ -102,7 +103,7 @@ def _of_run(run: "Run", known: Known) -> Row:
         subject="",
         **_told(run, known),
         dataset=tags.get("waymark.dataset", ""),
-        **_figures(metrics, "test."),
+        **_figures(metrics, "test/"),
     )
 
 
@@ -113,7 +114,7 @@ def _told(run: "Run | None", known: Known) -> dict[str, Any]:
     return {
         "run": run.info.run_id,
         "run_name": run.info.run_name,
-        "status": "trained" if status == "finished" and not runs.complete(run) else status,
+        "status": _TRAINED if status == "finished" and not runs.complete(run) else status,
         "champion": run.data.tags.get(MODEL_VERSION) in known.champions,
     }
 
@@ -144,6 +145,8 @@ def _table(rows: Sequence[Row]) -> str:
         lines.insert(1 + len(revised), "Runs that no commit above and no experiment here leads to:")
     if len(alone) > _SHOWN:
         lines.append(f"and {len(alone) - _SHOWN} more, which --format csv lists")
+    if any(row.status == _TRAINED for row in alone):
+        lines.append(f"{_TRAINED}: nothing has judged it yet, or DVC knew the outcome; {address.RECORD} completes it")
     return "\n".join(lines)
 
 

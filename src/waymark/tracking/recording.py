@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _BATCH = 500  # metrics in one request; MLflow takes 1000
+_FORBIDDEN = re.compile(r"[^\w. :-]")  # in a metric's name; a slash would make a section of its own
 _LONGEST = 5000  # characters of a tag; MLflow takes 8000
 
 
@@ -108,7 +109,7 @@ def _curves(root: Path) -> Iterator[Point]:
 
 
 def _figures(root: Path) -> Iterator[Point]:
-    """test.*, val.*, model.* and split.*, out of the reports."""
+    """test/…, val/…, model/… and split/…, out of the reports; MLflow draws them in one section for each."""
     exported = _document(root / paths.EXPORT)
     val = exported.pop("val", {})
     for prefix, document in (
@@ -117,15 +118,16 @@ def _figures(root: Path) -> Iterator[Point]:
         ("model", exported),
         ("split", _document(root / paths.SPLIT_REPORT)),
     ):
-        yield from ((re.sub(r"[^\w. /:-]", "_", key), value, 0) for key, value in _numbers(prefix, document))
+        numbers = _numbers("", document)
+        yield from ((f"{prefix}/{re.sub(_FORBIDDEN, '_', key)}", value, 0) for key, value in numbers)
 
 
 def _numbers(prefix: str, document: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for key, value in document.items():
         if isinstance(value, dict):
-            yield from _numbers(f"{prefix}.{key}", value)
+            yield from _numbers(f"{prefix}{key}.", value)
         elif isinstance(value, int | float):
-            yield f"{prefix}.{key}", float(value)
+            yield f"{prefix}{key}", float(value)
 
 
 def _document(path: Path) -> dict[str, Any]:
