@@ -1,4 +1,4 @@
-"""Every data set goes through the same six stages by changing one parameter."""
+"""Every data set goes through the same stages by changing one parameter."""
 
 import io
 import json
@@ -108,7 +108,7 @@ def class_folders(folder: Path, labels: tuple[int, int, int] = (0, 1, 2)) -> Pat
 
 
 def graph(folder: Path, dataset: str, source: Path, **changed: object) -> "subprocess.CompletedProcess[str]":
-    """All six stages in one process, each reading what the one before it left in `folder`."""
+    """All stages that make files, in one process, each reading what the one before it left in `folder`."""
     folder.mkdir()
     (folder / "expectations").symlink_to(ROOT / "expectations")
     params = PARAMS | SMALL | {"dataset": dataset, "source": str(source)} | changed
