@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 
+from waymark import params
 from waymark.errors import WaymarkError, exit_with_sentence
 from waymark.tracking import address
 
@@ -23,8 +24,10 @@ def main() -> None:
         print(f"MLflow runs already: open {address.shown(uri)}")
         return
     refuse_taken(port)
-    address.connect()  # a new database gets its tables here, or there is a sentence
-    print(f"Open http://{HOST}:{port} (in some seconds); Ctrl-C ends it.", flush=True)
+    runs = address.experiment(address.connect(), params.load().dataset)
+    # Without the end MLflow shows its pages for language models.
+    page = f"http://{HOST}:{port}/#/experiments/{runs}/runs?workflowType=machine_learning"
+    print(f"In some seconds, open {page}\nCtrl-C ends it.", flush=True)
     # The address may hold a database's password, and a command line is there for everyone on the machine to read.
     os.environ.update(SWITCHES | {"MLFLOW_BACKEND_STORE_URI": uri})
     command = ["mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]

@@ -1,6 +1,7 @@
 """`make ui`: MLflow's pages on this machine alone, or the address of the MLflow that runs already."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "ui.py"
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "ui.py"
 PATIENCE = 120  # seconds for MLflow to start on a busy machine
 
 pytestmark = pytest.mark.slow
@@ -40,6 +42,7 @@ def test_port_that_is_taken_is_said() -> None:
 def test_pages_open_and_end_with_ctrl_c(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     own = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
     process = subprocess.Popen([sys.executable, str(SCRIPT), "--port", str(port)], env=os.environ | own, cwd=tmp_path)
     try:

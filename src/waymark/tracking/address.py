@@ -24,7 +24,6 @@ _SQLITE = "sqlite:///"
 _ANSWER = "5"  # seconds; MLflow's own 120 and seven retries would hold a training up for minutes
 _LONGEST = 200  # characters of what MLflow says
 _UPLOAD = "60"  # seconds that a server has to put one file where it keeps it
-_KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its pages are those for language models
 _SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # or it tells of each table that it makes
@@ -115,8 +114,7 @@ def _make(client: "MlflowClient", name: str) -> "Experiment":
     database = uri().removeprefix(_SQLITE)
     beside = str(Path(database).parent / ARTIFACTS) if database != uri() else None  # else the server's own place
     try:
-        made = client.create_experiment(name, artifact_location=beside, tags=_KIND)
-        return client.get_experiment(made)
+        return client.get_experiment(client.create_experiment(name, artifact_location=beside))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
