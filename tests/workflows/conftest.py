@@ -75,6 +75,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     to: str = ""
     done: bool = False  # whether what was asked is done all the same
+    message: str = "a fault that the test planned"
 
 
 class GitHubServer(http.server.ThreadingHTTPServer):
@@ -138,7 +139,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             fault = github.faults.pop(0)
             if fault.done:
                 self.outcome(path, body)
-            self.answer(fault.status, {"message": "a fault that the test planned"}, fault.headers)
+            self.answer(fault.status, {"message": fault.message}, fault.headers)
         else:
             self.answer(*self.outcome(path, body))
 
@@ -241,8 +242,8 @@ def github(authority: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Ite
 def fault(github: GitHubServer) -> Plan:
     """Plans a Fault, behind those that are planned already."""
 
-    def plan(status: int, headers: dict[str, str] | None = None, to: str = "", done: bool = False) -> None:
-        github.faults.append(Fault(status, headers or {}, to, done))
+    def plan(status: int, headers: dict[str, str] | None = None, **more: Any) -> None:
+        github.faults.append(Fault(status, headers or {}, **more))
 
     return plan
 

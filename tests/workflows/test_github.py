@@ -90,6 +90,28 @@ def test_each_refusal_is_one_sentence_without_the_token(
     assert not token or token not in sentence
 
 
+@pytest.mark.parametrize("to", ["GET /repos/owner/name/pulls/7", "GET /repos/owner/name/issues", "POST", ""])
+def test_an_answer_that_is_not_githubs_is_one_sentence(
+    to: str, github: "GitHubServer", fault: "Plan", report: Path, run: "Command"
+) -> None:
+    github.open_pull(7, HEAD)
+    if to:
+        fault(200, to=to)
+    else:
+        github.pulls[0]["head"] = None
+    sentence = f"error: {github.url}: does not answer as GitHub does; look at GITHUB_API_URL"
+    assert run(report, "--pr", 7) == sentence
+
+
+def test_what_github_says_cannot_command_a_terminal(
+    github: "GitHubServer", fault: "Plan", report: Path, run: "Command"
+) -> None:
+    fault(422, message="red \x1b[31m \u202e alert" + "x" * 300)
+    sentence = str(run(report, "--pr", 7))
+    assert "422 (red �[31m � alertxxx" in sentence
+    assert len(sentence) < 350
+
+
 def test_the_token_follows_no_redirect_and_no_foreign_page(
     github: "GitHubServer", fault: "Plan", report: Path, run: "Command", authority: tuple[Path, Path]
 ) -> None:

@@ -41,12 +41,16 @@ def run(
         raise WaymarkError(f"--title {title!r}: expected letters, digits, spaces, dots and single hyphens")
     text = read(file)
     github = GitHub.from_environment(repository)
-    request = github.get(f"pulls/{pr}") if pr else find(github, commit or "", head_repository)
-    number, head = int(request["number"]), str(request["head"]["sha"])
-    body = f"{text.rstrip()}\n\n{mark(title, commit or head)}"
-    if len(body) > LIMIT:
-        raise WaymarkError(f"{file}: has {len(text):,} characters; a comment holds {LIMIT - len(body) + len(text):,}")
-    return str(number) if dry_run else publish(github, number, body, title, author or github.login() or BOT)
+    try:
+        request = github.get(f"pulls/{pr}") if pr else find(github, commit or "", head_repository)
+        number, head = int(request["number"]), str(request["head"]["sha"])
+        body = f"{text.rstrip()}\n\n{mark(title, commit or head)}"
+        if len(body) > LIMIT:
+            room = LIMIT - len(body) + len(text)
+            raise WaymarkError(f"{file}: has {len(text):,} characters; a comment holds {room:,}")
+        return str(number) if dry_run else publish(github, number, body, title, author or github.login() or BOT)
+    except (KeyError, TypeError, ValueError):  # a field is missing, or of another kind
+        raise github.stranger() from None
 
 
 def read(file: Path) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import requests
 
 from waymark.errors import WaymarkError
+from waymark.reporting import escaping
 
 API = "https://api.github.com"
 PATIENCE = 120.0  # seconds of limits and trouble after which GitHub is given up
@@ -129,16 +130,16 @@ class GitHub:
     def _object(self, response: requests.Response) -> Document:
         document = _json(response)
         if not isinstance(document, dict):
-            raise self._stranger()
+            raise self.stranger()
         return document
 
     def _list(self, response: requests.Response) -> list[Document]:
         document = _json(response)
         if not isinstance(document, list):
-            raise self._stranger()
+            raise self.stranger()
         return document
 
-    def _stranger(self) -> WaymarkError:
+    def stranger(self) -> WaymarkError:
         return WaymarkError(f"{self._url}: does not answer as GitHub does; look at GITHUB_API_URL")
 
 
@@ -173,11 +174,11 @@ def _limit(response: requests.Response) -> float | None:
 
 
 def _said(response: requests.Response) -> str:
-    """GitHub's own message, which is text from outside: on one line, and short."""
+    """GitHub's own message, which is text from outside."""
     document = _json(response)
     message = document.get("message") if isinstance(document, dict) else None
     message = message or response.reason or "no reason"
-    return " ".join(str(message).split())[:200]
+    return escaping.plain(message, 200)
 
 
 def _origin(url: str) -> str:
