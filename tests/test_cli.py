@@ -100,6 +100,11 @@ def test_review_gets_its_folds_and_its_folder(monkeypatch: pytest.MonkeyPatch) -
     assert asked == [("rendered", 5, Path("reports/label_review")), ("rendered", 3, Path("elsewhere"))]
 
 
+def test_runs_outside_a_repository_ends_with_a_sentence(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(workspace.parent))
+    assert waymark(monkeypatch, "runs") == f"error: {workspace}: not in a git repository; run from a clone of one"
+
+
 @pytest.mark.parametrize("folds", ["1", "-2", "many"])
 def test_folds_that_are_none_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folds: str
@@ -115,7 +120,7 @@ def test_help_loads_nothing_heavy() -> None:
         "sys.argv = ['waymark', '--help']\n"
         "try: cli.main()\n"
         "except SystemExit as ended: assert ended.code == 0\n"
-        "heavy = {'torch', 'kagglehub', 'kagglesdk', 'pandas', 'numpy', 'pyarrow', 'fsspec', 'yaml', 'pydantic'}\n"
+        "heavy = {'torch', 'mlflow', 'kagglehub', 'kagglesdk', 'pandas', 'numpy', 'pyarrow', 'fsspec', 'yaml', 'pydantic'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

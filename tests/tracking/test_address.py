@@ -2,7 +2,6 @@
 
 import http.server
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -110,18 +109,6 @@ def test_nobody_listens_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(TrackingError, match=r"^MLflow at http://127.0.0.1:1 cannot be reached \(Connection refused\)$"):
         address.connect()
     assert time.monotonic() - began < 5
-
-
-@pytest.mark.slow
-def test_server_that_accepts_and_never_answers_is_left_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        where = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", where)
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-        began = time.monotonic()
-        with pytest.raises(TrackingError, match=f"^MLflow at {where} does not answer$"):
-            address.connect()
-        assert 2 <= time.monotonic() - began < 6  # asked twice
 
 
 def test_time_for_an_answer_is_what_the_person_says_else_five_seconds_and_a_minute_for_a_file(
