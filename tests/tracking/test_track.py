@@ -73,3 +73,10 @@ def test_workspace_without_a_model_is_an_error(workspace: Params) -> None:
     paths.CONTRACT.unlink()
     with pytest.raises(WaymarkError, match=r"models/contract\.json: cannot be read"):
         track.run(workspace)
+
+
+@pytest.mark.parametrize("path", [paths.METRICS, paths.HISTORY])
+def test_damaged_report_is_an_error_and_not_laid_at_mlflows_door(workspace: Params, path: Path) -> None:
+    path.write_text("epoch,val_loss\n1,{")
+    with pytest.raises(WaymarkError, match=rf"^{path}: cannot be read \(.*\); `dvc repro` makes it anew$"):
+        track.run(workspace)

@@ -7,12 +7,13 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waymark import contract, paths
 from waymark.contract import Contract
+from waymark.files import reading
 from waymark.serving import lineage
 from waymark.tracking import address, identity, layout, machine, runs
 
@@ -36,22 +37,23 @@ def record(client: "MlflowClient", root: Path) -> tuple["Run", bool]:
     known_by = _known_by(root, completed, origin)
     if found := _recorded(client, completed.dataset, known_by):
         return found, False
-    with address.speaking(), address.uploading():
-        begun = _begun_by_training(client, completed)
-        run_id: str = begun.info.run_id if begun else _begin(client, completed.dataset, root)
-        _log(client, run_id, _figures(root), origin["parameters"] or {})
-        with tempfile.TemporaryDirectory(prefix="waymark-track-") as folder:
-            layout.gather(root, Path(folder), completed, origin)
+    curves, figures = list(_curves(root)), list(_figures(root))
+    facts = {f"machine.{name}": value for name, value in machine.facts().items()}
+    with tempfile.TemporaryDirectory(prefix="waymark-track-") as folder:
+        layout.gather(root, Path(folder), completed, origin)
+        with address.speaking(), address.uploading():
+            begun = _begun_by_training(client, completed)
+            run_id: str = begun.info.run_id if begun else _begin(client, completed.dataset)
+            _log(client, run_id, figures if begun else curves + figures, origin["parameters"] or {})
             client.log_artifacts(run_id, folder)
-        if begun:
-            known_by["dvc_experiment"] = begun.data.tags.get("waymark.dvc_experiment", "")
-        else:
-            client.set_terminated(run_id, "FINISHED")
-        facts = {f"machine.{name}": value for name, value in machine.facts().items()}
-        _tag(client, run_id, facts | {"recorded": "live" if begun else "from files"})
-        client.set_tag(run_id, "mlflow.note.content", (origin["card"] or "")[:_LONGEST])
-        _tag(client, run_id, known_by)
-        return client.get_run(run_id), True
+            client.set_tag(run_id, "mlflow.note.content", (origin["card"] or "")[:_LONGEST])
+            _tag(client, run_id, facts | {"recorded": "live" if begun else "from files"})
+            if begun:
+                known_by["dvc_experiment"] = begun.data.tags.get("waymark.dvc_experiment", "")
+            else:
+                client.set_terminated(run_id, "FINISHED")
+            _tag(client, run_id, known_by)
+            return client.get_run(run_id), True
 
 
 def _known_by(root: Path, completed: Contract, origin: Mapping[str, Any]) -> dict[str, str]:
@@ -64,7 +66,7 @@ def _known_by(root: Path, completed: Contract, origin: Mapping[str, Any]) -> dic
         "dvc_lock_sha256": identity.lock_sha256(lock) if lock else "",
         "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
         "outcome_sha256": identity.outcome_of_files(root),
-        "manifest_sha256": _document(root / paths.VALIDATION).get("manifest_sha256", ""),
+        "manifest_sha256": _document(root, paths.VALIDATION).get("manifest_sha256", ""),
         "split_sha256": completed.split_sha256,
         "weights_sha256": completed.weights_sha256,
         "onnx_sha256": completed.onnx_sha256,
@@ -87,13 +89,11 @@ def _begun_by_training(client: "MlflowClient", completed: Contract) -> "Run | No
     return next(iter(own if named else own + left), None)
 
 
-def _begin(client: "MlflowClient", dataset: str, root: Path) -> str:
+def _begin(client: "MlflowClient", dataset: str) -> str:
     """A run for a model whose training MLflow did not see: DVC had it in its cache, or MLflow was away."""
     named = os.environ.get("DVC_EXP_NAME", "")
     tags = {"waymark.dataset": dataset, "waymark.dvc_experiment": named}
-    run = client.create_run(address.experiment(client, dataset), tags=tags, run_name=named or None)
-    _log(client, run.info.run_id, _curves(root), {})
-    return str(run.info.run_id)
+    return str(client.create_run(address.experiment(client, dataset), tags=tags, run_name=named or None).info.run_id)
 
 
 Point = tuple[str, float, int]  # metric, value, step
@@ -102,7 +102,7 @@ Point = tuple[str, float, int]  # metric, value, step
 def _curves(root: Path) -> Iterator[Point]:
     if not (root / paths.HISTORY).is_file():
         return
-    with (root / paths.HISTORY).open(encoding="utf-8", newline="") as file:
+    with reading(paths.HISTORY), (root / paths.HISTORY).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             step = int(row.pop("epoch"))
             yield from ((key, float(value), step) for key, value in row.items())
@@ -110,13 +110,13 @@ def _curves(root: Path) -> Iterator[Point]:
 
 def _figures(root: Path) -> Iterator[Point]:
     """test/…, val/…, model/… and split/…, out of the reports; MLflow draws them in one section for each."""
-    exported = _document(root / paths.EXPORT)
+    exported = _document(root, paths.EXPORT)
     val = exported.pop("val", {})
     for prefix, document in (
-        ("test", _document(root / paths.METRICS)),
+        ("test", _document(root, paths.METRICS)),
         ("val", val),
         ("model", exported),
-        ("split", _document(root / paths.SPLIT_REPORT)),
+        ("split", _document(root, paths.SPLIT_REPORT)),
     ):
         numbers = _numbers("", document)
         yield from ((f"{prefix}/{re.sub(_FORBIDDEN, '_', key)}", value, 0) for key, value in numbers)
@@ -130,15 +130,16 @@ def _numbers(prefix: str, document: Mapping[str, Any]) -> Iterator[tuple[str, fl
             yield f"{prefix}{key}", float(value)
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _document(root: Path, path: Path) -> dict[str, Any]:
     """A report, or nothing where its stage has not run."""
-    if not path.is_file():
+    if not (root / path).is_file():
         return {}
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
+    with reading(path):
+        document: dict[str, Any] = json.loads((root / path).read_text(encoding="utf-8"))
+        return document
 
 
-def _log(client: "MlflowClient", run_id: str, points: Iterator[Point], parameters: Mapping[str, Any]) -> None:
+def _log(client: "MlflowClient", run_id: str, points: Sequence[Point], parameters: Mapping[str, Any]) -> None:
     from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
