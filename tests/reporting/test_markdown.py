@@ -75,6 +75,13 @@ def test_other_data_set_is_said_and_not_compared(build: Build) -> None:
     assert "### Data\n\nAnother data set: folder → asl.\n" in written
 
 
+@pytest.mark.parametrize("value", [None, "a lot", -1, float("nan")])
+def test_spread_between_seeds_that_is_no_number_is_said(build: Build, value: object) -> None:
+    old = build()
+    new = build(params={**old.params, "seed_std": value})
+    assert report(old, new).startswith("**No verdict**: seed_std in the head’s params.yaml is no number from 0 up;")
+
+
 def test_other_parts_of_a_test_stand_beside_the_verdict(build: Build) -> None:
     """As another signer's hands do: the first part is the data set's own test, whose figures stand at the top."""
     old, new = (

@@ -306,6 +306,30 @@ def test_table_of_another_version_is_named(repository: Repository) -> None:
     assert "> ⚠️ Damaged, or by another version of Waymark: `reports/predictions.parquet`, of the workspace.\n" in report
 
 
+def test_answers_that_the_contract_has_no_class_for_are_named(repository: Repository) -> None:
+    """As where only some of the files were fetched."""
+    path = make_writable(repository.root / "reports" / "predictions.parquet")
+    rows = pd.read_parquet(path)
+    for changed in ({"label": len(CLASSES)}, {"predicted": -1}, {"label": "red"}, {"predicted": None}):
+        rows.assign(**changed).to_parquet(path, index=False)
+        verdict, report, _ = repository.report("at-old")
+        assert verdict.startswith("No verdict: the head’s answers to the test images are not at hand")
+        assert "> ⚠️ Damaged, or by another version of Waymark: `reports/predictions.parquet`, of the work" in report
+
+
+def test_array_that_is_cut_off_shows_no_pictures(repository: Repository) -> None:
+    path = make_writable(repository.root / "data" / "prepared" / "test.npy")
+    path.write_bytes(path.read_bytes()[:-1])
+    verdict, _, page = repository.report("at-old")
+    assert verdict.startswith(VERDICT)
+    assert "<img" not in page
+
+
+def test_folder_below_the_root_is_sent_there(original: Repository) -> None:
+    with pytest.raises(WaymarkError, match=r"source: no dvc\.yaml is here; run from the repository's root$"):
+        run.run(original.root / "source", "at-old", None, original.root / "out")
+
+
 def test_damaged_file_in_the_cache_is_not_believed(repository: Repository) -> None:
     lock = yaml.safe_load(repository.git("show", "at-old:dvc.lock"))["stages"]
     md5 = lock["evaluate"]["outs"][-1]["md5"]
@@ -325,10 +349,7 @@ def test_base_that_was_never_run_leaves_the_heads_figures_alone(repository: Repo
     repository.git("add", "note.txt")
     repository.git("commit", "--quiet", "--message", "Start")
     verdict, report, _ = repository.report("empty", "at-new")
-    assert verdict == (
-        "No verdict: nothing was evaluated at the base, so that the other’s figures stand alone;"
-        " accuracy 94.44 % at the head"
-    )
+    assert verdict == ("No verdict: nothing was evaluated at the base; accuracy 94.44 % at the head")
     assert "There is no `dvc.lock` at `empty`: no stage has run there." in report
     assert "| accuracy |  | 0.9444 |  |" in report
     assert "| validate | new: the base has no run of it | – |" in report

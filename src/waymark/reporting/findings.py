@@ -83,14 +83,18 @@ def examine(
 
 def _obstacle(old: Snapshot, new: Snapshot) -> str:
     """Why the two cannot be compared image by image, or nothing."""
-    for which, state in (("head", new), ("base", old)):
-        if state.metrics is None:
-            return f"nothing was evaluated at the {which}, so that the other’s figures stand alone"
+    if new.metrics is None:
+        return "nothing was evaluated at the head"
+    if old.metrics is None:
+        return "nothing was evaluated at the base"
     if old.dataset != new.dataset:
         return "the two were tested on different data sets"
     for which, state in (("head", new), ("base", old)):
         if state.predictions is None or state.contract is None:
             return f"the {which}’s answers to the test images are not at hand"
+    seed_std = new.params.get("seed_std", 0.0)
+    if not isinstance(seed_std, int | float) or not seed_std >= 0:
+        return "seed_std in the head’s params.yaml is no number from 0 up"
     return ""
 
 

@@ -25,6 +25,7 @@ def take(revision: Revision, *, with_data: bool) -> Snapshot:
     ran = {key: value for stage in revision.stages.values() for key, value in parameters(stage).items()}
     dataset = str(ran.get("dataset", ""))
     export = revision.figures(paths.EXPORT) or {}
+    described = _contract(revision)
     return Snapshot(
         name=revision.name,
         commit=revision.commit or "",
@@ -32,9 +33,9 @@ def take(revision: Revision, *, with_data: bool) -> Snapshot:
         stages=revision.stages,
         metrics=revision.figures(paths.METRICS),
         split=revision.figures(paths.SPLIT_REPORT),
-        contract=_contract(revision),
+        contract=described,
         onnx_bytes=export.get("onnx_bytes"),
-        predictions=_table(revision, paths.PREDICTIONS),
+        predictions=_predictions(revision, described),
         archives=_archives(revision, paths.raw(dataset) / _SOURCE) if with_data else None,
         manifest=_table(revision, paths.MANIFEST, _IMAGES) if with_data else None,
     )
@@ -51,6 +52,18 @@ def _contract(revision: Revision) -> Contract | None:
         except WaymarkError:
             revision.unreadable.append(paths.CONTRACT.as_posix())
             return None
+
+
+def _predictions(revision: Revision, described: Contract | None) -> pd.DataFrame | None:
+    """None also where they name a class that the contract does not: the two are of different runs."""
+    answers = _table(revision, paths.PREDICTIONS)
+    if answers is None or described is None:
+        return answers
+    classes = range(len(described.class_names))
+    if not all(answers[column].isin(classes).all() for column in ("label", "predicted") if column in answers):
+        revision.unreadable.append(paths.PREDICTIONS.as_posix())
+        return None
+    return answers
 
 
 def _archives(revision: Revision, path: Path) -> dict[str, Any] | None:
