@@ -22,11 +22,15 @@ def compose(findings: Findings, notes: Sequence[Text] = ()) -> Document:
         results.gates(findings),
         causes.stages(findings),
     ]
-    judged = findings.judgement
+    judged, tally = findings.judgement, results.tally(findings)
     return Document(
         verdict=judged.comparison.verdict if judged else "no verdict",
         headline=results.headline(findings),
-        blocks=(*(Paragraph(note, is_warning=True) for note in _notes(findings, notes)), Paragraph(_who(findings))),
+        blocks=(
+            *([Paragraph(tally)] if tally else []),
+            *(Paragraph(note, is_warning=True) for note in _notes(findings, notes)),
+            Paragraph(_who(findings)),
+        ),
         sections=tuple(section for section in sections if section is not None),
     )
 

@@ -68,7 +68,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    verdict: str  # "better", "worse" or "no real difference"; empty where none can be given
+    verdict: str  # "better", "worse", "no real difference" or "no verdict"
     headline: Text  # a sentence that begins with it
     blocks: tuple[Paragraph | Table, ...]  # between the headline and the first section
     sections: tuple[Section, ...]

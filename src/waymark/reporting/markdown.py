@@ -10,7 +10,7 @@ PAGE = "More, with pictures: `report.html`, beside this file or in the workflowâ
 
 def verdict(document: Document) -> str:
     """The report in one line, which is also its first."""
-    return f"{_capital(document.verdict)}: {inline(document.headline)}"
+    return f"{document.verdict.capitalize()}: {inline(document.headline)}"
 
 
 def render(document: Document) -> str:
@@ -46,11 +46,7 @@ def _render(document: Document, rows: int) -> str:
 
 
 def _headline(document: Document) -> str:
-    return f"**{_capital(document.verdict)}**: {inline(document.headline)}"
-
-
-def _capital(words: str) -> str:
-    return words[0].upper() + words[1:]
+    return f"**{document.verdict.capitalize()}**: {inline(document.headline)}"
 
 
 def _section(section: Section, rows: int) -> list[str]:

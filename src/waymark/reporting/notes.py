@@ -24,11 +24,17 @@ def of(revision: Revision) -> list[Text]:
     if revision.missing:
         files = parts(listed([literal(path) for path in revision.missing]))
         if revision.storage.away:
-            said: tuple[Part, ...] = ("DVC’s remote did not answer, and this machine has no sound copy of ", *files)
+            where = "DVC’s remote did not answer, and this machine has no"
+            advice: tuple[Part, ...] = (Code("dvc fetch"), " says why.")
         else:
-            said = ("Neither this machine nor DVC’s remote has a sound copy of ", *files)
-        push = (Code("dvc push"), " by whoever ran it, then ", Code("dvc fetch"), " here, brings what is missing.")
-        found.append((*said, ", of ", _named(revision), ". ", *push))
+            where = "Neither this machine nor DVC’s remote has a"
+            advice = (
+                Code("dvc push"),
+                " by whoever ran it, then ",
+                Code("dvc fetch"),
+                " here, brings what is missing.",
+            )
+        found.append((where, " sound copy of ", *files, ", of ", _named(revision), ". ", *advice))
     if revision.unreadable:
         files = parts(listed([literal(path) for path in revision.unreadable]))
         found.append(("Damaged, or by another version of Waymark: ", *files, ", of ", _named(revision), "."))

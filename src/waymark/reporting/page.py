@@ -17,14 +17,14 @@ def render(document: Document, thumbnails: Thumbnails) -> str:
     sections = "\n".join(_section(section, thumbnails) for section in document.sections)
     kind = document.verdict.replace(" ", "-")
     body = f"""<header>
-<p class="verdict {kind}">{_capital(document.verdict)}</p>
+<p class="verdict {kind}">{document.verdict.capitalize()}</p>
 <p class="headline">{inline(document.headline)}</p>
 {blocks}
 </header>
 <main>
 {sections}
 </main>"""
-    return html_document(f"Report: {_capital(document.verdict)}", STYLE, body)
+    return html_document(f"Report: {document.verdict.capitalize()}", STYLE, body)
 
 
 def inline(text: Text) -> str:
@@ -88,7 +88,3 @@ def _table(table: Table) -> str:
 def _more(table: Table, shown: int) -> str:
     more = table.more + len(table.rows) - shown
     return f'<p class="more">… and {more:,} more {html.escape(table.what)}</p>' if more else ""
-
-
-def _capital(words: str) -> str:
-    return words[0].upper() + words[1:]

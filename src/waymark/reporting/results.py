@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from waymark.judging.comparison import Comparison
-from waymark.judging.differences import Difference
-from waymark.reporting.document import MOST, Code, Data, Paragraph, Row, Section, Strong, Table, Text, literal
+from waymark.judging.differences import LESS_IS_BETTER, Difference
+from waymark.reporting.document import MOST, Code, Data, Paragraph, Row, Section, Strong, Table, Text, join, literal
 from waymark.reporting.findings import Findings, Judgement
 from waymark.reporting.snapshot import Snapshot
 from waymark.reporting.wording import count, per_cent, points, probability, signed
@@ -28,6 +28,22 @@ def headline(findings: Findings) -> Text:
     return "; ".join([findings.no_verdict, *said])
 
 
+def tally(findings: Findings) -> Text:
+    """The same in numbers of images, and whether the head may be used at all."""
+    said: list[Text] = []
+    if findings.judgement is not None:
+        found = findings.judgement.comparison
+        said.append(
+            f"Of the {count(found.images, 'test image')} that both have, {found.newly_right:,} are newly right and"
+            f" {found.newly_wrong:,} newly wrong."
+        )
+    if failed := [gate.measure for gate in findings.gates if not gate.passed]:
+        said.append((f"{len(failed)} of {len(findings.gates)} gates ", Strong("failed"), f": {', '.join(failed)}."))
+    elif findings.gates:
+        said.append(f"All {len(findings.gates)} gates passed.")
+    return join(said, " ")
+
+
 def _accuracies(findings: Findings) -> dict[str, float]:
     states = {"base": findings.old, "head": findings.new}
     figures = {which: state.metrics or {} for which, state in states.items()}
@@ -42,7 +58,7 @@ def metrics(findings: Findings) -> Section | None:
     if findings.judgement is not None:
         judged = findings.judgement
         table = Table(
-            ("Metric", "Base", "Head", "Difference", "95 % interval", "Verdict"),
+            ("Metric (↓ less is better)", "Base", "Head", "Difference", "95 % interval", "Verdict"),
             tuple(_judged(each) for each in judged.differences),
             numbers=(1, 2, 3, 4),
         )
@@ -58,7 +74,7 @@ def _judged(each: Difference) -> Row:
     interval = f"{signed(each.low, 4)} to {signed(each.high, 4)}"
     values = (f"{each.old:.4f}", f"{each.new:.4f}", signed(each.difference, 4))
     verdict = each.verdict if each.verdict == "no real difference" else Strong(each.verdict)
-    return Row((each.name.replace("_", " "), *values, interval, verdict))
+    return Row((each.name.replace("_", " ") + " ↓" * (each.name in LESS_IS_BETTER), *values, interval, verdict))
 
 
 def _plain(figures: list[Mapping[str, Any]], name: str) -> tuple[str, str, str]:
@@ -96,11 +112,11 @@ def _basis(judged: Judgement) -> str:
         if number
     ]
     return (
-        f"On the {count(found.images, 'test image')} in {count(found.groups, 'group')} that both hold"
+        f"Judged on the {count(found.images, 'test image')} that both have, in {count(found.groups, 'group')}"
         + (f" (left out: {', '.join(apart)})" if apart else "")
-        + f"; {found.newly_right:,} newly right, {found.newly_wrong:,} newly wrong. A verdict on accuracy takes an"
-        " exact McNemar p under 0.05 and an interval that leaves out 0 even when the spread between seeds widens it:"
-        f" here {_interval(found)} points."
+        + ". Accuracy is called better or worse only where chance rarely makes such a difference: an exact McNemar p"
+        " under 0.05, and a 95 % interval without 0 even when widened by what another seed changes, here"
+        f" {_interval(found)} points."
     )
 
 

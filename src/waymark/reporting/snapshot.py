@@ -28,10 +28,6 @@ class Snapshot:
     manifest: pd.DataFrame | None = None  # None also where the other state's is the same
 
     @property
-    def title(self) -> str:
-        return f"{self.name} ({self.commit[:7]})" if self.commit else self.name
-
-    @property
     def dataset(self) -> str:
         return str(self.params.get("dataset", ""))
 

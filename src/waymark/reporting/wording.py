@@ -27,5 +27,5 @@ def probability(p: float) -> str:
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
 
 
-def count(number: int, one: str, several: str = "") -> str:
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
+def count(number: int, one: str) -> str:
+    return f"{number:,} {one if number == 1 else one + 's'}"
