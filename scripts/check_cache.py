@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dvc.repo import Repo  # type: ignore[import-untyped]
+from dvc.repo import Repo
 
 
 def outputs(repo: Repo, cache: Path) -> Iterator[tuple[Path, str]]:

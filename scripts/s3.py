@@ -91,7 +91,7 @@ def create_bucket(s3: Any, name: str) -> None:
 
 def point_dvc_at(root: Path, port: int, key: str, secret: str) -> None:
     """Write the local server into `root`'s .dvc/config.local, unless that names another S3."""
-    from dvc.config import Config as DvcConfig  # type: ignore[import-untyped]
+    from dvc.config import Config as DvcConfig
 
     endpoint = "http://127.0.0.1:"
     aws_config = root / AWS_CONFIG

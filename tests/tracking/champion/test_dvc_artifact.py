@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dvc.repo import Repo  # type: ignore[import-untyped]
-from dvc.repo.artifacts import Artifacts  # type: ignore[import-untyped]
+from dvc.repo import Repo
+from dvc.repo.artifacts import Artifacts
 
 from waymark.tracking import identity
 from waymark.tracking.registry import Registry
