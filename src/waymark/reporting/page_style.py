@@ -11,7 +11,8 @@ STYLE = (
 .better { color: var(--good); } .worse, .failed { color: var(--bad); }
 .headline { font-size: 1.125rem; margin: .25rem 0 1rem; }
 p code, td code { display: inline; font-size: .85em; color: inherit; font-weight: 400; }
-th, td, th:first-child { text-align: left; } td:first-child { font-weight: 600; overflow-wrap: anywhere; }
+th, td, th:first-child { text-align: left; }
+td:first-child { font-weight: 600; min-width: 9rem; overflow-wrap: anywhere; }
 th.number, td.number { text-align: right; } td.number { white-space: nowrap; }
 .more { color: var(--quiet); font-size: .875rem; }
 .cards { grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); gap: .75rem; padding: 0; list-style: none; }
