@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from waymark.judging.latency import Latency
@@ -26,17 +27,25 @@ def report(old: Snapshot, new: Snapshot, **more: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def pair(build: Build) -> tuple[Snapshot, Snapshot]:
-    """A base that has 24 images wrong, and a head that learned with another rate and has 6 wrong."""
+def pair(build: Build, build_manifest: Callable[..., pd.DataFrame]) -> tuple[Snapshot, Snapshot]:
+    """A base that has 24 images wrong, and a head that learned with another rate, from other data, and has 6 wrong."""
+    before = build_manifest(40)
+    after = build_manifest(60, class_name={3: "Stop"}, split={5: "val"}, pixels_sha256={7: "another"}).iloc[1:]
     data = {
         "archives": {"signs.zip": {"sha256": "a" * 64}, "more.zip": {"sha256": "b" * 64}},
         "split": {"split": "grouped", "split_sha256": "a", "grouped": {"images": {"train": 90, "val": 30}}},
     }
-    old = build("origin/main", range(0, 120, 5), commit="0123456789abcdef" * 2, **data)
-    new = build(wrong=(0, 1, 2, 41, 42, 43), lr=0.02, **data | {"archives": {"signs.zip": {"sha256": "c" * 64}}})
+    old = build("origin/main", range(0, 120, 5), commit="0123456789abcdef" * 2, manifest=before, **data)
+    changed = {
+        "archives": {"signs.zip": {"sha256": "c" * 64}},
+        "split": {"split": "grouped", "split_sha256": "b", "grouped": {"images": {"train": 1_089, "test": 30}}},
+    }
+    new = build(wrong=(0, 1, 2, 41, 42, 43), lr=0.02, manifest=after, **changed)
     train = dict(new.stages["train"])
+    train["cmd"] = "train --fast"
     train["deps"] = [{"path": "src/waymark/learning/network.py", "md5": "b2" * 16}, *train["deps"][1:]]
-    return old, replace(new, stages={**new.stages, "train": train})
+    params = {**new.params, "gate_max_ece": 0.01}
+    return old, replace(new, params=params, stages={**new.stages, "train": train})
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +89,23 @@ def test_spread_between_seeds_that_is_no_number_is_said(build: Build, value: obj
     old = build()
     new = build(params={**old.params, "seed_std": value})
     assert report(old, new).startswith("**No verdict**: seed_std in the head’s params.yaml is no number from 0 up;")
+
+
+def test_same_onnx_file_has_the_same_latency(build: Build) -> None:
+    assert "Both have the same ONNX file: the latency is the same.\n" in report(build(), build())
+    assert "Latency was not measured: both ONNX files have to be at hand.\n" in report(build(), build(lr=0.2))
+
+
+def test_test_of_one_group_has_no_interval_and_no_verdict(build: Build) -> None:
+    old, new = (build(wrong=wrong) for wrong in (range(60), ()))
+    of_one = [
+        replace(state, predictions=state.predictions.assign(group="all"))
+        for state in (old, new)
+        if state.predictions is not None
+    ]
+    written = report(of_one[0], of_one[1])
+    assert written.startswith("**No real difference**: accuracy 50.00 % → 100.00 %, +50.00 points")
+    assert "| macro f1 | 0.5000 | 1.0000 | +0.5000 | ? to ? | no real difference |" in written
 
 
 def test_other_parts_of_a_test_stand_beside_the_verdict(build: Build) -> None:
