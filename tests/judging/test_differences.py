@@ -111,15 +111,17 @@ def test_seeds_widen_what_a_verdict_asks_for_but_not_the_interval() -> None:
     assert [(each.low, each.high) for each in plain] == [(each.low, each.high) for each in widened]
 
 
-def test_one_track_gives_no_interval_and_no_verdict() -> None:
-    found = differences(paired(OLD, NEW, np.zeros(len(LABELS), np.int64)), OLD_THRESHOLD, NEW_THRESHOLD)
+@pytest.mark.parametrize("tracks", [1, 5])
+def test_a_few_tracks_give_no_interval_and_no_verdict(tracks: int) -> None:
+    found = differences(paired(OLD, NEW, np.arange(len(LABELS)) % tracks), OLD_THRESHOLD, NEW_THRESHOLD)
     assert (found[0].low, found[0].high) == (-1, 1)
     assert {(each.low, each.high) for each in found[1:]} == {(-math.inf, math.inf)}
     assert {each.verdict for each in found} == {"no real difference"}
 
 
-def test_classes_of_one_track_each_may_be_absent_from_a_resample() -> None:
-    found = differences(paired(OLD, NEW, LABELS), OLD_THRESHOLD, NEW_THRESHOLD)
+def test_a_class_of_one_track_may_be_absent_from_a_resample() -> None:
+    groups = np.where(LABELS == 0, 0, 1 + np.arange(len(LABELS)) % 7)
+    found = differences(paired(OLD, NEW, groups), OLD_THRESHOLD, NEW_THRESHOLD)
     assert all(np.isfinite([each.low, each.high]).all() for each in found)
 
 

@@ -19,7 +19,7 @@ from scipy.stats import binomtest
 
 from waymark.errors import WaymarkError
 from waymark.judging import metrics
-from waymark.judging.resampling import Interval, draws, interval
+from waymark.judging.resampling import FEWEST, Interval, draws, interval
 
 Verdict = Literal["better", "worse", "no real difference"]
 
@@ -84,7 +84,7 @@ class Comparison:
     old_accuracy: float
     new_accuracy: float
     difference: float  # new minus old
-    interval: Interval  # of the difference, 95 %, for other images of this kind and these two models
+    interval: Interval  # of the difference, 95 %, for other images of this kind; -1 to 1 where groups are too few
     widened: Interval  # … and for other seeds of their recipes
     newly_right: int
     newly_wrong: int
@@ -159,7 +159,7 @@ def compare(paired: Paired, seed_std: float) -> Comparison:
     sums = np.stack([np.bincount(groups, change), np.bincount(groups)], axis=1)
     difference = float(change.mean())
     plain = (-1.0, 1.0)
-    if count > 1:
+    if count >= FEWEST:
         drawn = np.concatenate([weights @ sums for weights in draws(count, RESAMPLES)])
         plain = interval(drawn[:, 0] / drawn[:, 1], count)
     widened = _widened(difference, plain, 1.96 * math.sqrt(2) * seed_std)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from waymark.judging.comparison import Comparison, Paired, Verdict, compare, verdict
 from waymark.judging.metrics import BINS
-from waymark.judging.resampling import Interval, draws, interval
+from waymark.judging.resampling import FEWEST, Interval, draws, interval
 
 RESAMPLES = 2_000  # a fifth of accuracy's, for each of them costs a pass over all images
 LEAST = 5e-7  # the most that a probability can be which six decimals show as 0
@@ -46,8 +46,8 @@ def differences(paired: Paired, old_threshold: float, new_threshold: float, seed
     old, new = _Model(paired, "old", old_threshold), _Model(paired, "new", new_threshold)
     everything = np.ones((1, accuracy.groups), np.int64)
     before, after = old.figures(everything), new.figures(everything)
-    intervals = dict.fromkeys(before, (-math.inf, math.inf))  # one group tells nothing about others
-    if accuracy.groups > 1:
+    intervals = dict.fromkeys(before, (-math.inf, math.inf))  # a few groups tell nothing about others
+    if accuracy.groups >= FEWEST:
         drawn = [(old.figures(weights), new.figures(weights)) for weights in draws(accuracy.groups, RESAMPLES)]
         for name in intervals:
             changes = np.concatenate([theirs[name] - ours[name] for ours, theirs in drawn])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 CONFIDENCE = 0.95
+FEWEST = 6  # groups; five of five one way are chance more than one time in 20, however many images they hold
 CELLS = 2**21  # numbers in memory at a time; in larger pieces it is no quicker
 
 Interval = tuple[float, float]
@@ -33,7 +34,7 @@ def draws(groups: int, resamples: int) -> Iterator[NDArray[np.int64]]:
 
 
 def interval(resampled: NDArray[np.float64], groups: int) -> Interval:
-    """The 95 % interval from the resampled figures; at least two groups, for one tells nothing about others."""
+    """The 95 % interval from the resampled figures; at least `FEWEST` groups, for fewer tell nothing about others."""
     tail = float(norm.cdf(-np.sqrt(groups / (groups - 1)) * t.ppf((1 + CONFIDENCE) / 2, groups - 1)))
     low, high = np.quantile(resampled, [tail, 1 - tail])
     return float(low), float(high)
