@@ -11,7 +11,7 @@ from the first by its seed as well, which may hide the point or add to it, as be
 other seeds, which are in no pair. `dvc exp run --queue -S 'seed=range(1,11)'` and `dvc exp show` give it for a recipe
 of one's own. Ends with 1 where more than 5 % of the first verdicts are false, or fewer than 80 % of the second true.
 
-With --folder what was drawn and trained is kept there, and a run that was stopped goes on. A network takes some ten
+With --folder what was drawn and trained is kept there, and a run that was stopped goes on. A network takes some twenty
 seconds of one core.
 """
 
@@ -58,7 +58,7 @@ SETTINGS: dict[str, Any] = {
     "val_fraction": 0.33,  # so must val be, to make it
     "image_size": 24,
     "width": 16,
-    "epochs": 3,
+    "epochs": 5,
     "ema_decay": 0.95,  # 0.99 would still remember the beginning of so short a training
     "augment_rotation": 5,
     "augment_scale": 0.1,
