@@ -196,15 +196,19 @@ def test_experiment_completes_its_own_training_where_two_learned_the_same(
         assert own_tags(run)["dvc_experiment"] == name
 
 
-def test_recording_that_broke_off_is_taken_up_where_training_left_it(
+@pytest.mark.parametrize("recorded", ["live", "from files"])
+def test_recording_that_broke_off_is_taken_up_by_the_next(
+    recorded: str,
     workspace: Path,
     write_outcome: "WriteOutcome",
     relay: "Relay",
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write_outcome(workspace, "broken-off")
-    begun = learned("broken-off")
+    dataset = f"broken-off {recorded}"
+    write_outcome(workspace, dataset)
+    if recorded == "live":
+        learned(dataset)
     client = address.connect()
     log_artifacts = client.log_artifacts
 
@@ -217,10 +221,13 @@ def test_recording_that_broke_off_is_taken_up_where_training_left_it(
         recording.record(client, Path())
     relay.start_again()
     client = address.connect()
-    assert not runs.complete(client.get_run(begun))
+    (begun,) = runs.known(client, dataset)
+    assert not runs.complete(begun)
     run, added = recording.record(client, Path())
-    assert (run.info.run_id, added, runs.complete(run)) == (begun, True, True)
-    assert len(runs.known(client, "broken-off")) == 1
+    assert (run.info.run_id, added, runs.complete(run)) == (begun.info.run_id, True, True)
+    assert own_tags(run)["recorded"] == recorded
+    assert points(client, run, "val_loss") == [(1, 3.5), (2, 1.5)]
+    assert len(runs.known(client, dataset)) == 1
     assert capsys.readouterr().out == ""
 
 

@@ -29,7 +29,7 @@ _LONGEST = 5000  # characters of a tag; MLflow takes 8000
 def record(client: "MlflowClient", root: Path) -> tuple["Run", bool]:
     """The run of what `dvc repro` left under `root`, and whether anything was added to it.
 
-    It is the run that has the same dvc.lock already; else the one that training began, completed; else a new one.
+    It is the run that has the same dvc.lock already; else one that was begun, completed; else a new one.
     The tags that make a run complete are written last: a recording that broke off is not taken for one.
     """
     completed = contract.read(root / paths.CONTRACT)
@@ -42,16 +42,13 @@ def record(client: "MlflowClient", root: Path) -> tuple["Run", bool]:
     with tempfile.TemporaryDirectory(prefix="waymark-track-") as folder:
         layout.gather(root, Path(folder), completed, origin)
         with address.speaking(), address.uploading():
-            begun = _begun_by_training(client, completed)
-            run_id: str = begun.info.run_id if begun else _begin(client, completed.dataset)
-            _log(client, run_id, figures if begun else curves + figures, origin["parameters"] or {})
+            begun = _begun(client, completed) or _begin(client, completed, curves)
+            run_id: str = begun.info.run_id
+            _log(client, run_id, figures, origin["parameters"] or {})
             client.log_artifacts(run_id, folder)
             client.set_tag(run_id, "mlflow.note.content", (origin["card"] or "")[:_LONGEST])
-            _tag(client, run_id, facts | {"recorded": "live" if begun else "from files"})
-            if begun:
-                known_by["dvc_experiment"] = begun.data.tags.get("waymark.dvc_experiment", "")
-            else:
-                client.set_terminated(run_id, "FINISHED")
+            known_by["dvc_experiment"] = begun.data.tags.get("waymark.dvc_experiment", "")
+            _tag(client, run_id, {"recorded": begun.data.tags.get("waymark.recorded", "live")} | facts)
             _tag(client, run_id, known_by)
             return client.get_run(run_id), True
 
@@ -80,8 +77,11 @@ def _recorded(client: "MlflowClient", dataset: str, known_by: Mapping[str, str])
     return next(filter(runs.complete, found), None)
 
 
-def _begun_by_training(client: "MlflowClient", completed: Contract) -> "Run | None":
-    """The run that training left to be completed: of this DVC experiment, where two learn the same at once."""
+def _begun(client: "MlflowClient", completed: Contract) -> "Run | None":
+    """The run that training, or a recording that broke off, left to be completed.
+
+    It is of this DVC experiment, where two learn the same at once.
+    """
     same = f"tags.`waymark.weights_sha256` = '{completed.weights_sha256}' and attributes.status = 'FINISHED'"
     left = [run for run in runs.known(client, completed.dataset, same) if not runs.complete(run)]
     named = os.environ.get("DVC_EXP_NAME", "")
@@ -89,11 +89,16 @@ def _begun_by_training(client: "MlflowClient", completed: Contract) -> "Run | No
     return next(iter(own if named else own + left), None)
 
 
-def _begin(client: "MlflowClient", dataset: str) -> str:
+def _begin(client: "MlflowClient", completed: Contract, curves: "Sequence[Point]") -> "Run":
     """A run for a model whose training MLflow did not see: DVC had it in its cache, or MLflow was away."""
     named = os.environ.get("DVC_EXP_NAME", "")
-    tags = {"waymark.dataset": dataset, "waymark.dvc_experiment": named}
-    return str(client.create_run(address.experiment(client, dataset), tags=tags, run_name=named or None).info.run_id)
+    tags = {"waymark.dataset": completed.dataset, "waymark.dvc_experiment": named, "waymark.recorded": "from files"}
+    run = client.create_run(address.experiment(client, completed.dataset), tags=tags, run_name=named or None)
+    _log(client, run.info.run_id, curves, {})
+    # As training leaves it: if the recording breaks off, the next one completes this run.
+    _tag(client, run.info.run_id, {"weights_sha256": completed.weights_sha256})
+    client.set_terminated(run.info.run_id, "FINISHED")
+    return run
 
 
 Point = tuple[str, float, int]  # metric, value, step
