@@ -1,6 +1,7 @@
 """What a run keeps, brought back: the files of its workspace, each held against the hash that was recorded of it."""
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from waymark.tracking.registry import LOCK, MODEL_VERSION
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 NEEDED = (paths.ONNX, paths.CONTRACT, paths.METRICS, paths.PREDICTIONS, lineage.LOCK, lineage.PACKAGED)
 ANEW = "delete its run there, and `dvc repro --force --single-item track` in its commit records it anew"
@@ -32,17 +34,27 @@ def fetched(client: "MlflowClient", run_id: str, tags: Mapping[str, str], whose:
     dvc.lock, which names each file. Raises WaymarkError, which speaks of `whose` files, where one is missing or is
     another one.
     """
+    if LOCK not in tags:  # a version that somebody registered by hand
+        tags = {**run_of(client, run_id, whose).data.tags, **tags}
     with tempfile.TemporaryDirectory(prefix="waymark-run-") as folder:
         root = Path(folder)
         try:
-            if LOCK not in tags:  # a version that somebody registered by hand
-                with address.speaking():
-                    tags = {**client.get_run(run_id).data.tags, **tags}
             _download(client, run_id, root)
             check(root, tags)
         except WaymarkError as error:
             raise WaymarkError(f"{whose}: {error}") from None
         yield root
+
+
+def run_of(client: "MlflowClient", run_id: str, whose: str) -> "Run":
+    """Raises WaymarkError, which speaks of `whose` run, where a file was registered that no run made."""
+    if not run_id:
+        raise WaymarkError(
+            f"{whose}: registered without a run, so that nothing is known of it; `waymark promote --run RUN` registers "
+            "a model as one that can be judged"
+        )
+    with address.speaking():
+        return client.get_run(run_id)
 
 
 def _download(client: "MlflowClient", run_id: str, root: Path) -> None:
@@ -65,11 +77,20 @@ def check(root: Path, tags: Mapping[str, str]) -> None:
         wrong = unnamed + [path for path in found if hashlib.md5((root / path).read_bytes()).hexdigest() != md5[path]]
     if not wrong and identity.model_version(root) != tags.get(MODEL_VERSION):
         wrong = [str(paths.CONTRACT)]
+    if not wrong and not _is_object(root / lineage.PACKAGED):
+        wrong = [str(lineage.PACKAGED)]
     if wrong:
         raise WaymarkError(
             f"{', '.join(wrong)} in MLflow at {address.shown(address.uri())} is not what was recorded, but damaged or "
             f"exchanged; {ANEW}"
         )
+
+
+def _is_object(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except ValueError:
+        return False
 
 
 def _lock_sha256(text: str) -> str | None:

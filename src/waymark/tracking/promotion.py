@@ -20,7 +20,7 @@ from waymark.judging import comparison, gates, latency
 from waymark.judging.comparison import Comparison, Paired
 from waymark.params import Params
 from waymark.serving import lineage
-from waymark.tracking import address, artefacts, identity, recording, registry, runs
+from waymark.tracking import artefacts, identity, recording, registry, revisions, runs
 from waymark.tracking.registry import BEFORE, MEMORY, ROLLED_BACK, Registry, Version
 from waymark.tracking.verdict import Verdict
 
@@ -42,7 +42,7 @@ def promote(root: Path, named: str | None, force: str) -> tuple[bool, str]:
     """
     settings = params.load(root / paths.PARAMS)
     models = registry.of(settings.dataset)
-    run = _of_workspace(models, root, settings) if named is None else _called(models, settings, named)
+    run = _of_workspace(models, root, settings) if named is None else _called(models, root, settings, named)
     whose = f"run {run.info.run_id[:8]} ({run.info.run_name})"
     with artefacts.fetched(models.client, run.info.run_id, run.data.tags, whose) as folder:
         served = artefacts.loaded(folder, settings.threads, whose)
@@ -118,12 +118,18 @@ def _of_workspace(models: Registry, root: Path, settings: Params) -> "Run":
     return run
 
 
-def _called(models: Registry, settings: Params, named: str) -> "Run":
+def _called(models: Registry, root: Path, settings: Params, named: str) -> "Run":
     version = models.version(int(named)) if named.isascii() and named.isdecimal() else None
-    if version is None:
+    if version is not None:
+        return artefacts.run_of(models.client, version.run_id, f"{models.name} {version}")
+    try:
         return runs.find(models.client, settings.dataset, named)
-    with address.speaking():
-        return models.client.get_run(version.run_id)
+    except runs.RunNameError:
+        # Two experiments that came to the same share a run, which bears the first one's name.
+        lock = revisions.experiment_lock(root, named)
+        if lock and (run := runs.of_lock(models.client, settings.dataset, lock)):
+            return run
+        raise
 
 
 def _against(
@@ -136,11 +142,7 @@ def _against(
     try:
         with artefacts.fetched(models.client, champion.run_id, champion.tags, whose) as folder:
             old, new = (pd.read_parquet(each / paths.PREDICTIONS) for each in (folder, candidate))
-            # Not by `contract.read`: a champion of an earlier schema is no worse an opponent.
-            names = (
-                json.loads((each / paths.CONTRACT).read_text("utf-8"))["class_names"] for each in (folder, candidate)
-            )
-            paired = comparison.pair(comparison.renumbered(old, *names), new)
+            paired = comparison.pair(comparison.renumbered(old, _class_names(folder), _class_names(candidate)), new)
             return (paired, comparison.compare(paired, settings.seed_std)), ""
     except WaymarkError as error:
         return None, str(error)

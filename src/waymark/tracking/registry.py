@@ -27,7 +27,7 @@ class Version:
     """One registered model."""
 
     number: int
-    run_id: str
+    run_id: str  # '' where somebody registered a file of no run
     tags: Mapping[str, str]
 
     @property
@@ -37,7 +37,8 @@ class Version:
 
     @property
     def champions_before(self) -> list[int]:
-        return [int(number) for number in self.tags.get(BEFORE, "").split()]
+        """What a hand wrote there that is no number is passed over."""
+        return [int(number) for number in self.tags.get(BEFORE, "").split() if number.isascii() and number.isdecimal()]
 
     def __str__(self) -> str:
         return f"version {self.number} ({self.model_version or 'registered by hand'})"
@@ -117,7 +118,9 @@ class Registry:
 
         with address.speaking():
             try:
-                return bool(self.client.get_run(version.run_id).info.lifecycle_stage == "active")
+                return version.run_id != "" and bool(
+                    self.client.get_run(version.run_id).info.lifecycle_stage == "active"
+                )
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return False
@@ -147,4 +150,4 @@ def of(dataset: str) -> Registry:
 
 def _version(told: Any) -> Version:
     """MLflow's number is text from a server and a whole number from a database."""
-    return Version(int(told.version), str(told.run_id), dict(told.tags))
+    return Version(int(told.version), told.run_id or "", dict(told.tags))

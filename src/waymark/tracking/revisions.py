@@ -58,11 +58,20 @@ def _commits(root: Path, count: int) -> Iterator[Revision]:
         yield from _committed(root, "commit", subject, commit)
 
 
-def _experiments(root: Path) -> Iterator[Revision]:
+def experiment_lock(root: Path, name: str) -> str | None:
+    """The dvc.lock of the DVC experiment of this name, of the latest where several are called so."""
+    try:
+        return next((revision.lock for revision in _experiments(root, name)), None)
+    except WaymarkError:  # outside git there are none
+        return None
+
+
+def _experiments(root: Path, named: str | None = None) -> Iterator[Revision]:
     lines = _lines(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
     for line in lines:
         commit, _, reference = line.partition(" ")
-        if found := _EXPERIMENT.fullmatch(reference):
+        found = _EXPERIMENT.fullmatch(reference)
+        if found and named in (None, found[1]):
             yield from _committed(root, "experiment", found[1], commit)
 
 

@@ -15,6 +15,10 @@ _PAGE = 500
 _NAMED = 10  # runs that a sentence names at most
 
 
+class RunNameError(WaymarkError):
+    """No run is called as asked, or several are."""
+
+
 def known(client: "MlflowClient", dataset: str, tagged: str = "") -> "list[Run]":
     """The data set's runs, the latest first; `tagged` is an expression of MLflow's search, all where it is empty."""
     with address.speaking():
@@ -62,7 +66,7 @@ def find(client: "MlflowClient", dataset: str, text: str) -> "Run":
     """The complete run that `text` names: its id or eight first digits of it, its name, its DVC experiment, or the
     version of its model.
 
-    Raises WaymarkError where none is called so, or several are.
+    Raises RunNameError where none is called so, or several are.
     """
     runs = [run for run in known(client, dataset) if complete(run)]
     found = [run for run in runs if text in _names(run)] or [
@@ -73,8 +77,8 @@ def find(client: "MlflowClient", dataset: str, text: str) -> "Run":
     where = f"{address.name(dataset)} in MLflow at {address.shown(address.uri())}"
     if not found:
         there = f"there are {_listed(runs)}" if runs else "there is none yet; `dvc repro` records one"
-        raise WaymarkError(f"{text}: no run of {where} is called so; {there}")
-    raise WaymarkError(f"{text}: several runs of {where} are called so; give the id of one of {_listed(found)}")
+        raise RunNameError(f"{text}: no run of {where} is called so; {there}")
+    raise RunNameError(f"{text}: several runs of {where} are called so; give the id of one of {_listed(found)}")
 
 
 def _names(run: "Run") -> set[str]:

@@ -57,6 +57,12 @@ def test_one_flipped_bit_is_found(kept: Path, tags: dict[str, str], path: Path, 
     )
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '"\xff"'])
+def test_a_lineage_that_is_none_is_found(kept: Path, tags: dict[str, str], text: str) -> None:
+    (kept / "lineage.json").write_text(text, encoding="latin-1")
+    assert refusal(kept, tags).startswith("lineage.json in MLflow at ")
+
+
 def test_a_file_that_the_lock_does_not_name_is_not_believed(kept: Path) -> None:
     document = yaml.safe_load((kept / "dvc.lock").read_text(encoding="utf-8"))
     document["stages"]["evaluate"]["outs"] = []

@@ -2,13 +2,14 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from waymark.tracking import recording
-from waymark.tracking.registry import Registry
+from waymark.tracking.registry import Registry, Version
 
 WriteWorkspace = Callable[..., Path]
 Command = Callable[..., tuple[object, str]]
@@ -195,6 +196,45 @@ def test_any_known_run_can_be_named(models: Registry, waymark: Command, bad: Pat
     code, _ = waymark(bad, "promote", "--run", "3")
     assert str(code).startswith("error: 3: no run of waymark-asl in MLflow at sqlite:///")
     assert f"{run.info.run_id[:8]} ({run.info.run_name})" in str(code)
+
+
+def test_an_experiment_that_came_to_the_same_as_another_is_named_by_its_own_name(
+    models: Registry, waymark: Command, good: Path
+) -> None:
+    recording.record(models.client, good)  # of the first of the two: they share a run
+    git = ("git", "-C", str(good), "-c", "user.name=Tester", "-c", "user.email=tester@example.com")
+    for command in (
+        ("init", "--quiet"),
+        ("add", "dvc.lock"),
+        ("commit", "--quiet", "--message", "dvc: commit experiment twin"),
+        ("update-ref", f"refs/exps/{'0' * 2}/{'0' * 38}/twin", "HEAD"),
+    ):
+        subprocess.run([*git, *command], check=True)
+    code, said = waymark(good, "promote", "--run", "twin")
+    assert (code, champion(models)) == (0, 1)
+    assert said.startswith("waymark-asl version 1 (")
+    assert str(waymark(good, "promote", "--run", "twins")[0]).startswith("error: twins: no run of waymark-asl in ")
+
+
+def test_a_champion_without_a_run_is_no_opponent(models: Registry, waymark: Command, good: Path) -> None:
+    models.client.create_registered_model(models.name)
+    models.client.create_model_version(models.name, str(good / "models"))
+    models.client.set_registered_model_alias(models.name, "champion", "1")
+    without = (
+        "waymark-asl version 1 (registered by hand): registered without a run, so that nothing is known of it; "
+        "`waymark promote --run RUN` registers a model as one that can be judged"
+    )
+    by_force = "; --force REASON promotes the candidate without a comparison"
+    assert waymark(good, "promote")[0] == f"error: the champion, {without}{by_force}"
+    assert waymark(good, "promote", "--run", "1")[0] == f"error: {without}"
+    assert waymark(good, "package", "--champion")[0] == f"error: the champion, {without}"
+    assert waymark(good, "promote", "--force", "the first that is known")[0] == 0
+    assert waymark(good, "rollback")[0] == f"error: {without}"
+    assert champion(models) == 2
+
+
+def test_what_a_hand_wrote_of_champions_before_is_passed_over() -> None:
+    assert Version(3, "", {"waymark.champions_before": "2 x ² -1 1"}).champions_before == [2, 1]
 
 
 def test_a_champion_that_was_named_by_hand_is_compared_with(
