@@ -16,6 +16,16 @@ def reason(error: Exception) -> str:
     return " ".join(said.split())
 
 
+def cause(error: BaseException) -> str:
+    """What the system said at first: requests wraps it several times and writes a paragraph."""
+    said, at = type(error).__name__, error.__context__
+    while at:
+        if isinstance(at, OSError) and at.strerror:
+            said = at.strerror
+        at = at.__context__
+    return said
+
+
 def exit_with_sentence(command: Callable[[], int | None]) -> Callable[[], None]:
     """Wrap a command's entry point: a WaymarkError is printed without a traceback and ends with exit code 1.
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from waymark.errors import WaymarkError
+from waymark.errors import WaymarkError, cause
 from waymark.reporting import escaping
 
 API = "https://api.github.com"
@@ -94,9 +94,9 @@ class GitHub:
             try:
                 response = self._session.request(method, url, json=document, timeout=SECONDS, allow_redirects=False)
             except requests.exceptions.SSLError as error:
-                raise WaymarkError(f"{self._url}: cannot be trusted ({_cause(error)})") from None
+                raise WaymarkError(f"{self._url}: cannot be trusted ({cause(error)})") from None
             except requests.RequestException as error:
-                trouble, limit = f"cannot be reached ({_cause(error)})", None
+                trouble, limit = f"cannot be reached ({cause(error)})", None
             else:
                 limit = _limit(response)
                 if limit is None and response.status_code not in TROUBLE:
@@ -184,13 +184,3 @@ def _said(response: requests.Response) -> str:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
-
-
-def _cause(error: BaseException) -> str:
-    """What the system said at first: requests wraps it several times and writes a paragraph."""
-    said, at = type(error).__name__, error.__context__
-    while at:
-        if isinstance(at, OSError) and at.strerror:
-            said = at.strerror
-        at = at.__context__
-    return said

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from waymark.errors import WaymarkError, reason
+from waymark.errors import WaymarkError, cause, reason
 from waymark.scoring.finding import Sent
 from waymark.scoring.rows import Row, answered, ranks, refused
 from waymark.serving.limits import LIMITS
@@ -89,7 +89,7 @@ class Service:
                     method, self._url + path, timeout=SECONDS, allow_redirects=False, **request
                 )
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-                trouble = f"cannot be reached ({_cause(error)})"
+                trouble = f"cannot be reached ({cause(error)})"
             except requests.RequestException as error:
                 raise WaymarkError(f"{self._url}: cannot be asked ({reason(error)})") from None
             else:
@@ -124,13 +124,3 @@ def _object(response: requests.Response) -> Document:
 def _seconds(header: str | None) -> float:
     """Of a Retry-After; the date that it may also be is not worth reading."""
     return min(float(header), 30.0) if header and header.isdecimal() else 0.0
-
-
-def _cause(error: BaseException) -> str:
-    """What the system said at first: requests wraps it three times and writes a paragraph."""
-    said, at = type(error).__name__, error.__context__
-    while at:
-        if isinstance(at, OSError) and at.strerror:
-            said = at.strerror
-        at = at.__context__
-    return said
