@@ -2,6 +2,10 @@
 
 import http.server
 import os
+import shutil
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -126,6 +130,52 @@ def test_time_for_an_answer_is_what_the_person_says_else_five_seconds_and_a_minu
         assert os.environ[switch] == "60"
     assert os.environ[switch] == "5"
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
+
+
+@pytest.mark.parametrize("named", ["sqlite://", "mlruns", "file:///srv/mlruns", "htp://ann:x@example.com"])
+def test_place_that_keeps_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", named)
+    with pytest.raises(TrackingError) as refused:
+        address.connect()
+    said = str(refused.value)
+    assert said.startswith("MLFLOW_TRACKING_URI: ")
+    assert "is no place that runs are kept in; expected sqlite:///FILE, http://HOST:PORT, " in said
+    assert "ann" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_database_that_cannot_be_opened_is_left_after_some_seconds(  # K10
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}")  # a folder
+    began = time.monotonic()
+    with pytest.raises(TrackingError, match=r"does not do as asked \(unable to open database file\)$"):
+        address.connect()
+    assert time.monotonic() - began < 10
+
+
+READ_ONLY = """
+from waymark.errors import exit_with_sentence
+from waymark.tracking import address
+
+exit_with_sentence(lambda: address.experiment(address.connect(), "refused"))()
+"""
+
+
+@pytest.mark.slow
+def test_database_that_may_not_be_written_is_said_and_mlflow_adds_nothing(
+    tmp_path: Path, tracking_address: str
+) -> None:
+    address.connect()
+    database = shutil.copy(tracking_address.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    with sqlite3.connect(database) as connection:  # root may write to any file, but not against a trigger
+        connection.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON experiments BEGIN SELECT RAISE(FAIL, 'may not be written'); END"
+        )
+    own = {"MLFLOW_TRACKING_URI": f"sqlite:///{database}"}
+    done = subprocess.run([sys.executable, "-c", READ_ONLY], env=os.environ | own, capture_output=True, text=True)
+    assert done.stderr == f"error: MLflow at sqlite:///{database} does not do as asked (may not be written)\n"
 
 
 def test_file_that_is_no_database_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,12 +21,15 @@ RECORD = "`dvc repro --force --single-item track`"
 LATER = f"{RECORD} records the results later"
 
 _SQLITE = "sqlite:///"
+# Neither a folder, MLflow's former store, nor `sqlite://`, a database in memory that ends with the process.
+_KEEPS = re.compile(r"sqlite(\+\w+)?:///.|https?://|(postgresql|mysql|mssql)(\+\w+)?://|databricks")
 _ANSWER = "5"  # seconds; MLflow's own 120 and seven retries would hold a training up for minutes
+_ATTEMPTS = 3  # to open a database, in half a second; MLflow's own ten take 101, and no switch says so
 _LONGEST = 200  # characters of what MLflow says
 _UPLOAD = "60"  # seconds that a server has to put one file where it keeps it
 _SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",  # or it tells of each table that it makes
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # it tells of each table that it makes, and logs what it raises
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # it counts files, of which there are few
     "MLFLOW_HTTP_REQUEST_TIMEOUT": _ANSWER,
@@ -68,10 +71,20 @@ def name(dataset: str) -> str:
 
 def connect() -> "MlflowClient":
     """A client of an MLflow that answers. Raises TrackingError, within some ten seconds, where none does."""
+    if not _KEEPS.match(uri()):
+        raise TrackingError(
+            f"MLFLOW_TRACKING_URI: {shown(uri())} is no place that runs are kept in; expected sqlite:///FILE, "
+            "http://HOST:PORT, https://HOST or a database as in postgresql://HOST/NAME"
+        )
     for switch, value in _SWITCHES.items():
         os.environ.setdefault(switch, value)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of the retry; one sentence is enough
     from mlflow import MlflowClient  # after the switches above
+
+    if not uri().startswith("http"):
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = _ATTEMPTS
 
     with speaking(), _alone(uri()):
         client = MlflowClient(uri(), registry_uri=uri())
