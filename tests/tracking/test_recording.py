@@ -196,7 +196,7 @@ def test_experiment_completes_its_own_training_where_two_learned_the_same(
         assert own_tags(run)["dvc_experiment"] == name
 
 
-@pytest.mark.parametrize("recorded", ["live", "from files"])
+@pytest.mark.parametrize("recorded", [pytest.param("live", marks=pytest.mark.long), "from files"])
 def test_recording_that_broke_off_is_taken_up_by_the_next(
     recorded: str,
     workspace: Path,
