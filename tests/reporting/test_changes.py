@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pandas as pd
 
+from waymark.git import FileChange
 from waymark.reporting import changes, data_changes
-from waymark.reporting.changes import Change, FileChange, SourceChange, StageRun
+from waymark.reporting.changes import Change, SourceChange, StageRun
 from waymark.reporting.snapshot import Snapshot
 
 Build = Callable[..., Snapshot]

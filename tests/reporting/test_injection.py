@@ -11,8 +11,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from waymark.git import FileChange
 from waymark.reporting import escaping, markdown, page
-from waymark.reporting.changes import FileChange
 from waymark.reporting.composing import compose
 from waymark.reporting.document import Document
 from waymark.reporting.findings import examine

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from waymark.git import FileChange
 from waymark.judging.latency import Latency
 from waymark.reporting import markdown
-from waymark.reporting.changes import FileChange
 from waymark.reporting.composing import compose
 from waymark.reporting.findings import examine
 from waymark.reporting.snapshot import Snapshot

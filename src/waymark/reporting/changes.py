@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from waymark.git import FileChange
 from waymark.reporting import snapshot
 from waymark.reporting.escaping import setting
 from waymark.reporting.snapshot import Snapshot
@@ -16,15 +17,6 @@ class Change:
     name: str
     old: str
     new: str
-
-
-@dataclass(frozen=True)
-class FileChange:
-    """A file that git says differs; no numbers for a binary one."""
-
-    path: str
-    added: int | None
-    removed: int | None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from waymark.errors import WaymarkError
+from waymark.git import FileChange
 from waymark.judging import gates
 from waymark.judging.comparison import Comparison, Paired, compare, movers, pair, renumbered
 from waymark.judging.differences import Difference, differences
@@ -14,7 +15,7 @@ from waymark.judging.gates import Gate
 from waymark.judging.latency import Latency
 from waymark.params import Params
 from waymark.reporting import changes, data_changes
-from waymark.reporting.changes import Change, FileChange, SourceChange, StageRun
+from waymark.reporting.changes import Change, SourceChange, StageRun
 from waymark.reporting.data_changes import ImageChanges
 from waymark.reporting.snapshot import Snapshot
 

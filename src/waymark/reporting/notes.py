@@ -2,7 +2,7 @@
 
 import hashlib
 
-from waymark.reporting import git
+from waymark import git
 from waymark.reporting.document import Code, Data, Part, Text, listed, literal, parts
 from waymark.reporting.revisions import LOCK, Revision
 from waymark.reporting.snapshot import parameters, sources

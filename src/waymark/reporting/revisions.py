@@ -8,9 +8,8 @@ from typing import Any, BinaryIO, TypeVar
 
 import yaml
 
-from waymark import paths
+from waymark import git, paths
 from waymark.errors import WaymarkError, reason
-from waymark.reporting import git
 from waymark.reporting.snapshot import outputs
 from waymark.reporting.storage import Storage
 

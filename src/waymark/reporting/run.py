@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from waymark import paths
+from waymark import git, paths
 from waymark.errors import WaymarkError
 from waymark.files import replacing
 from waymark.judging import latency
 from waymark.judging.latency import Latency
 from waymark.predictor import Predictor
-from waymark.reporting import git, markdown, notes, page
+from waymark.reporting import markdown, notes, page
 from waymark.reporting.composing import compose
 from waymark.reporting.findings import Findings, examine
 from waymark.reporting.pictures import thumbnails

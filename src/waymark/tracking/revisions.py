@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from waymark import paths
+from waymark import git, paths
 from waymark.errors import WaymarkError
-from waymark.reporting import git
 from waymark.tracking import identity
 
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # DVC's: beside these stand its own stashes

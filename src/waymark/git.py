@@ -2,10 +2,19 @@
 
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from waymark.errors import WaymarkError
-from waymark.reporting.changes import FileChange
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """A file that git says differs; no numbers for a binary one."""
+
+    path: str
+    added: int | None
+    removed: int | None
 
 
 def resolve(root: Path, name: str) -> str:
