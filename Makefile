@@ -91,7 +91,7 @@ lock: $(READY) ## Resolve pyproject.toml anew into the lock files
 $(READY): requirements.lock $(wildcard requirements/*.lock) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Waymark needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "Setting up $(VENV): some 270 pinned packages, about a minute …" >&2
+	@echo "Setting up $(VENV): some 270 pinned packages, a minute or more without a word …" >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --require-hashes -r requirements/build.lock
 	@# The CPU build of torch where the package index offers it, else the ordinary build with its CUDA libraries.

@@ -151,3 +151,10 @@ def test_parameters_cannot_be_changed_after_loading(tmp_path: Path) -> None:
     params = load_with(tmp_path)
     with pytest.raises(ValueError, match="frozen"):
         params.lr = 1.0
+
+
+def test_a_merge_that_left_its_marks_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 0\n<<<<<<< HEAD\nlr: 0.1\n=======\nlr: 0.2\n>>>>>>> other\n", encoding="utf-8")
+    with pytest.raises(WaymarkError, match=r"params\.yaml: line 2 begins a merge conflict; decide which"):
+        load(path)

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from waymark import paths
-from waymark.errors import WaymarkError
+from waymark.errors import WaymarkError, reason
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -127,7 +127,7 @@ def load(path: Path = paths.PARAMS) -> Params:
     except OSError as error:
         raise WaymarkError(f"{path}: cannot be read ({error.strerror}); run from the repository's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise WaymarkError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise WaymarkError(f"{path}: {_conflict(path) or f'not valid YAML: {reason(error)}'}") from None
     if not isinstance(document, dict):
         raise WaymarkError(f"{path}: expected one `key: value` a line")
     try:
@@ -135,6 +135,15 @@ def load(path: Path = paths.PARAMS) -> Params:
     except ValidationError as error:
         sentences = dict.fromkeys(_sentence(fault) for fault in error.errors())  # each once, in order
         raise WaymarkError(f"{path}: " + "; ".join(sentences)) from None
+
+
+def _conflict(path: Path) -> str:
+    """What a merge left to be decided, if it did."""
+    lines = path.read_bytes().splitlines()
+    number = next((number for number, line in enumerate(lines, start=1) if line.startswith(b"<<<<<<< ")), None)
+    return f"line {number} begins a merge conflict; decide which of the values stays, and delete the marks" * bool(
+        number
+    )
 
 
 def _sentence(fault: Any) -> str:

@@ -59,6 +59,19 @@ def test_history_has_one_row_an_epoch(small: Params) -> None:
     assert all(0 <= float(row["train_accuracy"]) <= 1 for row in rows)
 
 
+@pytest.mark.parametrize("steps", range(1, 8))
+def test_so_few_steps_that_there_is_hardly_a_rise_are_taken(small: Params, steps: int) -> None:
+    trained(small, batch_size=48, epochs=steps)  # one step an epoch
+    assert len(paths.HISTORY.read_text(encoding="utf-8").splitlines()) == 1 + steps
+
+
+def test_each_epoch_is_told_where_there_is_no_progress_bar(small: Params, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="waymark"):
+        trained(small, epochs=3)
+    told = [message for message in caplog.messages if message.startswith("epoch ")]
+    assert [message.split(":")[0] for message in told] == ["epoch 1 of 3", "epoch 2 of 3", "epoch 3 of 3"]
+
+
 def test_classes_that_differ_by_brightness_are_learned(small: Params) -> None:
     trained(small, epochs=15, ema_decay=0.8)
     last = paths.HISTORY.read_text(encoding="utf-8").splitlines()[-1]

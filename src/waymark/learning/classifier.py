@@ -95,7 +95,7 @@ class Classifier(pl.LightningModule):
         ]
         optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=MOMENTUM, nesterov=True)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.lr, steps, pct_start=WARM_UP, cycle_momentum=False
-        )
+        # torch divides by the steps of the rise less one: five steps in all would be divided by zero.
+        rise = WARM_UP if steps * WARM_UP != 1 else 2 * WARM_UP
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, steps, pct_start=rise, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

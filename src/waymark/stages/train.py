@@ -2,12 +2,14 @@
 
 import csv
 import logging
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from waymark import contract, params, paths
 from waymark.errors import exit_with_sentence
 from waymark.files import replacing
-from waymark.learning import training, weights
+from waymark.learning import recipes, training, weights
 from waymark.params import Params
 from waymark.tracking import live
 
@@ -17,14 +19,27 @@ log = logging.getLogger(__name__)
 def run(params: Params) -> None:
     prepared = contract.read(paths.PREPARED_CONTRACT)
     classes = len(prepared.class_names)
+    epochs = recipes.recipe(params).epochs
+
     with live.training(params.dataset) as curves:
-        model, history = training.fit(params, prepared, curves.add)
+
+        def told(epoch: Mapping[str, float]) -> None:
+            curves.add(epoch)
+            if not sys.stderr.isatty():  # else a bar shows it
+                say(epoch, epochs)
+
+        model, history = training.fit(params, prepared, told)
         with replacing() as part:
             weights.write(model, part(paths.WEIGHTS), name=params.network, num_classes=classes, width=params.width)
             write_history(history, part(paths.HISTORY))
         curves.learned(weights.sha256(paths.WEIGHTS))
-    last = history[-1]
-    log.info("epoch %d: val accuracy %.4f, val loss %.4f", last["epoch"], last["val_accuracy"], last["val_loss"])
+    if sys.stderr.isatty():
+        say(history[-1], epochs)
+
+
+def say(epoch: Mapping[str, float], epochs: int) -> None:
+    seen = epoch["epoch"], epochs, epoch["val_accuracy"], epoch["val_loss"]
+    log.info("epoch %d of %d: val accuracy %.4f, val loss %.4f", *seen)
 
 
 def write_history(history: training.History, path: Path) -> None:
