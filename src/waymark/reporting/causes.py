@@ -7,7 +7,7 @@ from waymark.reporting.changes import Change, StageRun
 from waymark.reporting.data_changes import ImageChanges
 from waymark.reporting.document import Data, Paragraph, Part, Row, Section, Table, Text, join, listed, literal, parts
 from waymark.reporting.findings import Findings
-from waymark.reporting.wording import count
+from waymark.wording import count
 
 HASH = 12  # characters of a SHA-256 that are shown
 EXAMPLES = 6  # images that are named of each kind of change

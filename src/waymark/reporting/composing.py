@@ -6,7 +6,7 @@ from waymark.reporting import causes, results
 from waymark.reporting.document import Code, Data, Document, Paragraph, Section, Text, literal
 from waymark.reporting.findings import Findings
 from waymark.reporting.snapshot import Snapshot
-from waymark.reporting.wording import count
+from waymark.wording import count
 
 
 def compose(findings: Findings, notes: Sequence[Text] = ()) -> Document:

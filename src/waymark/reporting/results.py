@@ -10,7 +10,7 @@ from waymark.judging.differences import LESS_IS_BETTER, Difference
 from waymark.reporting.document import MOST, Code, Data, Paragraph, Row, Section, Strong, Table, Text, join, literal
 from waymark.reporting.findings import Findings, Judgement
 from waymark.reporting.snapshot import Snapshot
-from waymark.reporting.wording import count, per_cent, points, probability, signed
+from waymark.wording import count, per_cent, points, probability, signed
 
 NOT_FIGURES = ("images", "split_sha256")
 

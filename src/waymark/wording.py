@@ -1,4 +1,4 @@
-"""How numbers are written in a report."""
+"""How numbers are written in reports and verdicts."""
 
 import math
 
