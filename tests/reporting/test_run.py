@@ -325,9 +325,23 @@ def test_array_that_is_cut_off_shows_no_pictures(repository: Repository) -> None
     assert "<img" not in page
 
 
-def test_folder_below_the_root_is_sent_there(original: Repository) -> None:
-    with pytest.raises(WaymarkError, match=r"source: no dvc\.yaml is here; run from the repository's root$"):
-        run.run(original.root / "source", "at-old", None, original.root / "out")
+def test_folder_below_the_root_is_sent_there_and_stays_as_it_is(original: Repository) -> None:
+    folder = original.root / "source"
+    before = sorted(folder.rglob("*"))
+    done = command(folder, "--base", "at-old")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: {folder}: no dvc.yaml is here; run from the repository's root\n"
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_plain_error_needs_no_library(original: Repository) -> None:
+    """They take a second or more to import."""
+    asked = "from waymark.cli import main; import sys; sys.argv[1:] = ['report', '--base', 'nowhere']\n"
+    asked += "try: main()\nfinally: print({'numpy', 'pandas', 'scipy', 'dvc', 'onnxruntime'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=original.root, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == "set()\n"
+    assert done.stderr.startswith("error: 'nowhere': no revision that git knows")
 
 
 def test_damaged_file_in_the_cache_is_not_believed(repository: Repository) -> None:
@@ -442,7 +456,7 @@ def test_command_prints_the_verdict_and_where_the_pages_are(original: Repository
     first, second = done.stdout.splitlines()
     assert first.startswith(VERDICT)
     assert second == "out/pages/report.md and out/pages/report.html tell the rest"
-    assert done.stderr == ""
+    assert done.stderr == "comparing at-new with at-old …\n"
 
 
 def test_folder_outside_a_repository_is_named(tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ def add(commands: Subcommands) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    from waymark.reporting import request
+
+    request.begin(Path(), arguments.base, arguments.head)
     from waymark.reporting import run
 
     report = run.run(Path(), arguments.base, arguments.head, arguments.output)

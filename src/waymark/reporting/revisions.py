@@ -10,11 +10,11 @@ import yaml
 
 from waymark import git, paths
 from waymark.errors import WaymarkError, reason
+from waymark.reporting.request import WORKSPACE
 from waymark.reporting.snapshot import outputs
 from waymark.reporting.storage import Storage
 
 LOCK = Path("dvc.lock")
-WORKSPACE = "the workspace"
 
 Found = TypeVar("Found")
 

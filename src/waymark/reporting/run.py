@@ -36,8 +36,6 @@ def run(root: Path, base: str, head: str | None, output: Path) -> Written:
     """Compare `head`, by default the workspace, with `base`, and write both pages into `output`."""
     storage = Storage(root)
     old, new = Revision(root, storage, base), Revision(root, storage, head)
-    if not (root / "dvc.yaml").is_file():
-        raise WaymarkError(f"{root.resolve()}: no dvc.yaml is here; run from the repository's root")
     with_data = any(len({outputs(each.stages).get(path.as_posix()) for each in (old, new)}) > 1 for path in DATA)
     before, after = take(old, with_data=with_data), take(new, with_data=with_data)
     assert old.commit is not None
