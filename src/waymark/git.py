@@ -1,11 +1,14 @@
 """What git knows of a revision."""
 
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from waymark.errors import WaymarkError
+
+_EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/.+")  # DVC's: beside these stand its own stashes
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,16 @@ def missing_commits(root: Path, old: str, new: str) -> int:
     """How many commits `old` has that `new` does not build on; 0 where a shallow clone cannot tell."""
     count = _text(root, "rev-list", "--count", f"{new}..{old}")
     return int(count) if count.isdigit() and _succeeds(root, "merge-base", old, new) else 0
+
+
+def start(root: Path, commit: str) -> str:
+    """The commit that a DVC experiment began at, which is never merged; of any other commit, the commit itself."""
+    if any(
+        map(_EXPERIMENT.fullmatch, _text(root, "for-each-ref", "--format=%(refname)", "--points-at", commit).split())
+    ):
+        kept = _text(root, "for-each-ref", "--count=1", "--contains", commit, "refs/heads", "refs/remotes", "refs/tags")
+        return commit if kept else _commit(root, f"{commit}^") or commit
+    return commit
 
 
 def _commit(root: Path, name: str) -> str:

@@ -421,6 +421,15 @@ def test_base_with_commits_of_its_own_is_said(repository: Repository) -> None:
     assert "The base has 1 commit that the head does not build on" in repository.report("at-new", "at-old")[1]
 
 
+def test_experiment_is_no_branch_that_runs_ahead(repository: Repository) -> None:
+    start = repository.git("rev-parse", "at-old")
+    commit = repository.git("commit-tree", "at-new^{tree}", "-p", start, "-m", "dvc: commit experiment")
+    repository.git("update-ref", f"refs/exps/{start[:2]}/{start[2:]}/sibling", commit)
+    assert "does not build on" not in repository.report("sibling", "at-old")[1]
+    repository.git("branch", "kept", commit)
+    assert "The base has 1 commit that the head does not build on" in repository.report("sibling", "at-old")[1]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -44,7 +44,7 @@ def run(root: Path, base: str, head: str | None, output: Path) -> Written:
         after,
         git.changed_files(root, old.commit, new.commit),
         _latency(old, new, before, after),
-        git.missing_commits(root, old.commit, new.commit or "HEAD"),
+        git.missing_commits(root, git.start(root, old.commit), new.commit or "HEAD"),
     )
     pictures = _pictures(new, findings)
     document = compose(findings, [*notes.of(new), *notes.of(old)])
