@@ -54,13 +54,18 @@ def test_sources_are_the_changed_files_that_stages_declare_themselves_or_by_fold
     old = build()
     deps = [{"path": "src/a.py", "md5": "1"}, {"path": "src/folder", "md5": "1.dir"}, {"path": "src/c.py", "md5": "1"}]
     after = [{"path": "src/a.py", "md5": "2"}, {"path": "src/folder", "md5": "2.dir"}, {"path": "src/c.py", "md5": "2"}]
-    before = replace(old, stages={"train": {"deps": deps}, "export": {"deps": deps[:1]}})
-    new = replace(old, stages={"train": {"deps": after}, "export": {"deps": deps[:1]}})
+    outs = [{"path": "reports/metrics.json", "md5": "1"}, {"path": "reports/plots", "md5": "1.dir"}]
+    before = replace(old, stages={"train": {"deps": deps}, "export": {"deps": deps[:1], "outs": outs}})
+    new = replace(old, stages={"train": {"deps": after}, "export": {"deps": deps[:1], "outs": outs}})
     files = [
         FileChange("src/a.py", 3, 1),
         FileChange("src/folder/b.py", 0, 9),
         FileChange("src/folder_of_others/d.py", 1, 1),
         FileChange("README.md", 1, 0),
+        FileChange("params.yaml", 1, 1),
+        FileChange("dvc.lock", 9, 9),
+        FileChange("reports/metrics.json", 1, 1),
+        FileChange("reports/plots/roc.csv", 1, 1),
     ]
     assert changes.sources(before, new, files) == (
         [
@@ -68,14 +73,14 @@ def test_sources_are_the_changed_files_that_stages_declare_themselves_or_by_fold
             SourceChange("src/c.py", None, None, ("train",)),
             SourceChange("src/folder/b.py", 0, 9, ("train",)),
         ],
-        2,
+        ("src/folder_of_others/d.py", "README.md"),
     )
 
 
 def test_source_that_no_stage_has_run_with_yet_is_told(build: Build) -> None:
     state = build()
     files = [FileChange("src/waymark/learning/network.py", 1, 0)]
-    assert changes.sources(state, state, files) == ([SourceChange("src/waymark/learning/network.py", 1, 0, ())], 0)
+    assert changes.sources(state, state, files) == ([SourceChange("src/waymark/learning/network.py", 1, 0, ())], ())
 
 
 def test_archives_differ_by_their_hash(build: Build) -> None:

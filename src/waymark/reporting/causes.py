@@ -11,6 +11,7 @@ from waymark.wording import count
 
 HASH = 12  # characters of a SHA-256 that are shown
 EXAMPLES = 6  # images that are named of each kind of change
+NAMED = 3  # files that no stage reads are named where they are no more
 
 
 def parameters(findings: Findings) -> Section:
@@ -113,17 +114,22 @@ def _split(findings: Findings) -> list[Paragraph | Table]:
 
 
 def sources(findings: Findings) -> Section:
-    others = f"{count(findings.other_files, 'other file')} changed that no stage reads."
+    others = [Paragraph(_others(findings.other_files))] if findings.other_files else []
     if not findings.sources:
-        return Section(
-            "Code", (Paragraph("What the stages read is the same." + f" {others}" * bool(findings.other_files)),)
-        )
+        return Section("Code", (Paragraph("What the stages read is the same."), *others))
     rows = tuple(
         Row((literal(each.path, 100), _lines(each.added, "+"), _lines(each.removed, "−"), _ran_with(each.stages)))
         for each in findings.sources
     )
     table = Table(("Source", "Lines added", "Lines removed", "Stages that ran with it"), rows, (1, 2), what="files")
-    return Section("Code", (table, *([Paragraph(others)] if findings.other_files else [])))
+    return Section("Code", (table, *others))
+
+
+def _others(files: tuple[str, ...]) -> Text:
+    said = f"{count(len(files), 'other file')} changed that no stage reads"
+    if len(files) > NAMED:
+        return f"{said}."
+    return (f"{said}: ", *parts(join([literal(path, 100) for path in files])), ".")
 
 
 def _lines(number: int | None, sign: str) -> str:

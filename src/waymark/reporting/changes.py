@@ -1,9 +1,10 @@
 """What differs between two states of the repository: parameters, sources and stages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from waymark import paths
 from waymark.git import FileChange
 from waymark.reporting import snapshot
 from waymark.reporting.escaping import setting
@@ -78,9 +79,13 @@ def different(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]
     return tuple(key for key in dict.fromkeys([*new, *old]) if old.get(key) != new.get(key))
 
 
-def sources(old: Snapshot, new: Snapshot, files: Sequence[FileChange]) -> tuple[list[SourceChange], int]:
-    """The changed `files` that stages read, with the stages that ran with the change; and how many others changed.
+_OF_THE_GRAPH = ("dvc.lock", paths.PARAMS.as_posix())  # other sections tell what differs in them
 
+
+def sources(old: Snapshot, new: Snapshot, files: Sequence[FileChange]) -> tuple[list[SourceChange], tuple[str, ...]]:
+    """The changed `files` that stages read, with the stages that ran with the change; and those that none reads.
+
+    What the graph itself writes is neither.
     A stage may declare a folder. Sources that only dvc.lock knows of, such as an uncommitted file, have no numbers.
     """
     before, after = snapshot.sources(old.stages), snapshot.sources(new.stages)
@@ -89,14 +94,21 @@ def sources(old: Snapshot, new: Snapshot, files: Sequence[FileChange]) -> tuple[
     for name in after:
         for path in different(before.get(name, {}), after[name]):
             ran.setdefault(path, []).append(name)
-    found, others, told = [], 0, set()
+    written = {*snapshot.outputs(old.stages), *snapshot.outputs(new.stages), *_OF_THE_GRAPH}
+    found, others, told = [], list[str](), set()
     for file in files:
-        under = [path for path in declared if file.path == path or file.path.startswith(path + "/")]
+        under = _holding(declared, file.path)
         if not under:
-            others += 1
+            if not _holding(written, file.path):
+                others.append(file.path)
             continue
         told.update(under)
         names = {name for path in under for name in ran.get(path, ())}
         found.append(SourceChange(file.path, file.added, file.removed, tuple(name for name in after if name in names)))
     found += [SourceChange(path, None, None, tuple(names)) for path, names in ran.items() if path not in told]
-    return sorted(found, key=lambda change: change.path), others
+    return sorted(found, key=lambda change: change.path), tuple(others)
+
+
+def _holding(declared: Collection[str], path: str) -> list[str]:
+    """Those of the `declared` files and folders that are the file, or hold it."""
+    return [each for each in declared if path == each or path.startswith(each + "/")]

@@ -39,7 +39,7 @@ class Findings:
     no_verdict: str  # why there is none
     parameters: list[Change]
     sources: list[SourceChange]
-    other_files: int  # that changed and that no stage reads
+    other_files: tuple[str, ...]  # that changed, and that no stage reads or writes
     stages: list[StageRun]
     archives: list[Change]
     images: ImageChanges | None  # None where the manifests are the same, or one is not known
