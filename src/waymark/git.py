@@ -84,12 +84,11 @@ def missing_commits(root: Path, old: str, new: str) -> int:
 
 def start(root: Path, commit: str) -> str:
     """The commit that a DVC experiment began at, which is never merged; of any other commit, the commit itself."""
-    if any(
-        map(_EXPERIMENT.fullmatch, _text(root, "for-each-ref", "--format=%(refname)", "--points-at", commit).split())
-    ):
-        kept = _text(root, "for-each-ref", "--count=1", "--contains", commit, "refs/heads", "refs/remotes", "refs/tags")
-        return commit if kept else _commit(root, f"{commit}^") or commit
-    return commit
+    names = _text(root, "for-each-ref", "--format=%(refname)", "--points-at", commit, "refs/exps").split()
+    if not any(map(_EXPERIMENT.fullmatch, names)):
+        return commit
+    kept = _text(root, "for-each-ref", "--count=1", "--contains", commit, "refs/heads", "refs/remotes", "refs/tags")
+    return commit if kept else _commit(root, f"{commit}^") or commit
 
 
 def _commit(root: Path, name: str) -> str:
