@@ -28,4 +28,4 @@ def probability(p: float) -> str:
 
 
 def count(number: int, one: str) -> str:
-    return f"{number:,} {one if number == 1 else one + 's'}"
+    return f"{number:,} {one if number == 1 else one + ('es' if one.endswith('s') else 's')}"

@@ -1,6 +1,6 @@
 """The report in Markdown: what it says, and how long it may be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 
 from waymark.git import FileChange
 from waymark.judging.latency import Latency
-from waymark.reporting import markdown
+from waymark.reporting import markdown, page
 from waymark.reporting.composing import compose
 from waymark.reporting.findings import examine
 from waymark.reporting.snapshot import Snapshot
@@ -156,3 +156,33 @@ def test_long_tables_say_how_much_they_leave_out(build: Build) -> None:
     assert "<b>Newly right: 120 images</b>" in written
     assert written.count("`Images/") == 20
     assert "… and 100 more images" in written
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "… and 1 more image"), (2, "… and 2 more images")])
+def test_rows_that_are_left_out_are_counted_in_words_that_fit(build: Build, number: int, said: str) -> None:
+    old, new = build(wrong=range(20 + number)), build(wrong=())
+    assert f"\n{said}\n" in report(old, new)
+
+
+def test_page_begins_with_a_capital_and_shows_pictures_before_classes(build: Build) -> None:
+    document = compose(examine(build(wrong=range(20)), build(wrong=())))
+    written = page.render(document, {0: "data:,"})
+    assert '<p class="headline">Accuracy 83.33 %' in written
+    assert 0 < written.index("<img") < written.index("Classes that moved")
+
+
+@pytest.mark.parametrize(
+    ("old_wrong", "seed_std", "said"),
+    [
+        ((0, 30, 60, 90), 0.0, "p is not below 0.05"),
+        (range(0, 120, 5), 0.1, "the interval widened by seed_std holds 0"),
+        ((0, 30, 60, 90), 0.1, "p is not below 0.05, and the interval widened by seed_std holds 0"),
+    ],
+)
+def test_verdict_that_the_interval_seems_to_deny_says_why(
+    build: Build, old_wrong: Sequence[int], seed_std: float, said: str
+) -> None:
+    old, new = build(wrong=old_wrong), build(wrong=())
+    written = report(old, replace(new, params={**new.params, "seed_std": seed_std})).splitlines()[0]
+    assert written.startswith("**No real difference**: accuracy ")
+    assert written.endswith(f"): {said}")

@@ -18,7 +18,7 @@ def parameters(findings: Findings) -> Section:
     rows = tuple(Row((literal(each.name), literal(each.old), literal(each.new))) for each in findings.parameters)
     if not rows:
         return Section("Parameters", (Paragraph("The same."),))
-    return Section("Parameters", (Table(("Key", "Base", "Head"), rows, what="parameters"),))
+    return Section("Parameters", (Table(("Key", "Base", "Head"), rows, what="parameter"),))
 
 
 def data(findings: Findings) -> Section:
@@ -28,7 +28,7 @@ def data(findings: Findings) -> Section:
         return Section("Data", (Paragraph(said),))
     if findings.archives:
         rows = tuple(Row((literal(each.name), *_hashes(each))) for each in findings.archives)
-        blocks.append(Table(("Archive", "Hash at the base", "Hash at the head"), rows, what="archives"))
+        blocks.append(Table(("Archive", "Hash at the base", "Hash at the head"), rows, what="archive"))
     if findings.images is not None:
         blocks += _images(findings.images)
     blocks += _split(findings)
@@ -85,7 +85,7 @@ def _examples(rows: pd.DataFrame, heads: tuple[str, ...], columns: tuple[str, ..
         Row((literal(member), Data(old), Data(new)))
         for member, old, new in chosen[list(columns)].itertuples(index=False)
     )
-    return Table(heads, told, what="images", more=len(rows) - len(told))
+    return Table(heads, told, what="image", more=len(rows) - len(told))
 
 
 def _by_split(rows: pd.DataFrame) -> tuple[Part, ...]:
@@ -121,7 +121,7 @@ def sources(findings: Findings) -> Section:
         Row((literal(each.path, 100), _lines(each.added, "+"), _lines(each.removed, "−"), _ran_with(each.stages)))
         for each in findings.sources
     )
-    table = Table(("Source", "Lines added", "Lines removed", "Stages that ran with it"), rows, (1, 2), what="files")
+    table = Table(("Source", "Lines added", "Lines removed", "Stages that ran with it"), rows, (1, 2), what="file")
     return Section("Code", (table, *others))
 
 
@@ -146,7 +146,7 @@ def stages(findings: Findings) -> Section:
     rows = tuple(Row((Data(run.name), _why(run), _paths(run.outputs) or "–")) for run in findings.stages)
     blocks: list[Paragraph | Table] = []
     if rows:
-        blocks.append(Table(("Stage", "Ran because of", "Outputs that differ"), rows, what="stages"))
+        blocks.append(Table(("Stage", "Ran because of", "Outputs that differ"), rows, what="stage"))
     if same:
         blocks.append(Paragraph(("As before: ", *parts(listed([Data(name) for name in same])), ".")))
     return Section("Stages that ran", tuple(blocks or [Paragraph("None.")]), folded=bool(rows))

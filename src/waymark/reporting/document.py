@@ -55,7 +55,7 @@ class Table:
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
     numbers: tuple[int, ...] = ()  # columns that are set to the right
-    what: str = "rows"  # for "and 7 more images"
+    what: str = "row"  # for "and 7 more images": one of them
     more: int = 0  # rows beyond MOST, which are left out of every kind of page
 
 

@@ -2,6 +2,7 @@
 
 from waymark.reporting import escaping
 from waymark.reporting.document import Code, Data, Document, Paragraph, Section, Strong, Table, Text, parts
+from waymark.wording import count
 
 LONGEST = 64_000  # bytes; GitHub takes 65,536 characters, and who posts it adds a line to find the comment by
 ROWS = (20, 10, 5, 2, 1, 0)  # of a table
@@ -63,7 +64,7 @@ def _block(block: Paragraph | Table, rows: int) -> list[str]:
     lines = [_line(list(block.heads)), "|" + "|".join(marks) + "|"]
     lines += [_line([inline(cell) for cell in row.cells]) for row in block.rows[:rows]]
     more = block.more + max(len(block.rows) - rows, 0)
-    return [*lines, "", *([f"… and {more:,} more {block.what}", ""] if more else [])]
+    return [*lines, "", *([f"… and {count(more, f'more {block.what}')}", ""] if more else [])]
 
 
 def _line(cells: list[str]) -> str:

@@ -7,6 +7,7 @@ from waymark.judging.markup import document as html_document
 from waymark.reporting import escaping
 from waymark.reporting.document import Code, Data, Document, Paragraph, Row, Section, Strong, Table, Text, parts
 from waymark.reporting.page_style import STYLE
+from waymark.wording import count
 
 SHOWN = 60  # pictures a table
 Thumbnails = Mapping[int, str]  # data URI by row number of the head's test
@@ -16,9 +17,10 @@ def render(document: Document, thumbnails: Thumbnails) -> str:
     blocks = "\n".join(_block(block, thumbnails) for block in document.blocks)
     sections = "\n".join(_section(section, thumbnails) for section in document.sections)
     kind = document.verdict.replace(" ", "-")
+    headline = inline(document.headline)
     body = f"""<header>
 <p class="verdict {kind}">{document.verdict.capitalize()}</p>
-<p class="headline">{inline(document.headline)}</p>
+<p class="headline">{headline[:1].upper()}{headline[1:]}</p>
 {blocks}
 </header>
 <main>
@@ -87,4 +89,4 @@ def _table(table: Table) -> str:
 
 def _more(table: Table, shown: int) -> str:
     more = table.more + len(table.rows) - shown
-    return f'<p class="more">… and {more:,} more {html.escape(table.what)}</p>' if more else ""
+    return f'<p class="more">… and {html.escape(count(more, f"more {table.what}"))}</p>' if more else ""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from waymark.judging.comparison import Comparison
+from waymark.judging.comparison import SIGNIFICANCE, Comparison
 from waymark.judging.differences import LESS_IS_BETTER, Difference
 from waymark.reporting.document import MOST, Code, Data, Paragraph, Row, Section, Strong, Table, Text, join, literal
 from waymark.reporting.findings import Findings, Judgement
@@ -22,10 +22,24 @@ def headline(findings: Findings) -> Text:
         low, high = found.interval
         return (
             f"accuracy {per_cent(found.old_accuracy)} → {per_cent(found.new_accuracy)}, {points(found.difference)}"
-            f" points (95 % interval {points(low)} to {points(high)}, {probability(found.p_value)})"
+            f" points (95 % interval {points(low)} to {points(high)}, {probability(found.p_value)}){_why(found)}"
         )
     said = [f"accuracy {per_cent(value)} at the {which}" for which, value in _accuracies(findings).items()]
     return "; ".join([findings.no_verdict, *said])
+
+
+def _why(found: Comparison) -> str:
+    """What a verdict rests on that the interval or p alone seems to deny."""
+    holds_0, widened_holds_0 = (low <= 0 <= high for low, high in (found.interval, found.widened))
+    is_rare = found.p_value < SIGNIFICANCE
+    if found.verdict != "no real difference" or (holds_0 and not is_rare):
+        return ""
+    reasons = [] if is_rare else [f"p is not below {SIGNIFICANCE}"]
+    if holds_0:
+        reasons.append("the interval holds 0")
+    elif widened_holds_0:
+        reasons.append("the interval widened by seed_std holds 0")
+    return f": {', and '.join(reasons)}"
 
 
 def tally(findings: Findings) -> Text:
@@ -136,7 +150,7 @@ def classes(findings: Findings) -> Section | None:
         for label, images, old, new, difference in _rows(moved.head(MOST), columns)
     )
     heads = ("Class", "Images", "Base’s recall", "Head’s recall", "Difference, points")
-    table = Table(heads, rows, numbers=(1, 2, 3, 4), what="classes", more=len(moved) - len(rows))
+    table = Table(heads, rows, numbers=(1, 2, 3, 4), what="class", more=len(moved) - len(rows))
     return Section(f"Classes that moved: {len(moved)} of {len(judged.movers)}", (table,), folded=True)
 
 
@@ -150,7 +164,7 @@ def images(findings: Findings) -> list[Section]:
     ):
         heads = ("Image", "Class", taken, "Head’s confidence")
         shown = _images(rows.head(MOST), model, judged.class_names)
-        table = Table(heads, shown, numbers=(3,), what="images", more=len(rows) - len(shown))
+        table = Table(heads, shown, numbers=(3,), what="image", more=len(rows) - len(shown))
         sections.append(Section(f"{title}: {count(len(rows), 'image')}", (table,) if table.rows else (), folded=True))
     return [section for section in sections if section.blocks]
 
