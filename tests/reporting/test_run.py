@@ -259,13 +259,18 @@ def test_what_cannot_be_had_is_named(clone: Callable[..., Repository]) -> None:
     (repository.root / ".dvc" / "config.local").write_text("['remote \"storage\"']\n    url = nowhere\n")
     verdict, report, _ = repository.report("at-old", "at-new")
     assert verdict == (
-        "No verdict: the head’s answers to the test images are not at hand; accuracy 66.67 % at the base;"
-        " accuracy 94.44 % at the head"
+        "No verdict: the base’s and the head’s predictions have no sound copy on this machine nor in DVC’s remote;"
+        " accuracy 66.67 % at the base; accuracy 94.44 % at the head"
     )
     assert (
         "> ⚠️ Neither this machine nor DVC’s remote has a sound copy of `models/contract.json`,"
         " `reports/predictions.parquet`, `data/manifest.parquet`, of `at-new`. `dvc push` by whoever ran it, then"
         " `dvc fetch` here, brings what is missing.\n"
+    ) in report
+    assert (
+        "> ⚠️ For a verdict without them compare what ran on this machine: `waymark runs` lists the DVC experiments that"
+        " `--base` and `--head` take. To make one of `at-old`, check it out and"
+        " `dvc exp run --temp --name NAME`.\n"
     ) in report
     assert "| accuracy | 0.6667 | 0.9444 | +0.2778 |" in report
     assert "Latency was not measured" in report
@@ -280,10 +285,28 @@ def test_remote_that_does_not_answer_is_asked_once(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    report = repository.report("at-old", "at-new")[1]
-    assert "DVC’s remote did not answer, and this machine has no sound copy of `models/contract.json`, " in report
+    verdict, report, _ = repository.report("at-old", "at-new")
+    assert verdict.startswith(
+        "No verdict: the base’s and the head’s predictions are not on this machine, and DVC’s remote cannot be asked"
+        " (Connection refused);"
+    )
+    assert (
+        "> ⚠️ DVC’s remote cannot be asked (Connection refused), and this machine has no sound copy of"
+        " `models/contract.json`, `reports/predictions.parquet`, `data/manifest.parquet`, of `at-old`. `dvc fetch`"
+        " brings what is missing once the remote works.\n"
+    ) in report
     assert "127.0.0.1" not in report
     assert len([record for record in caplog.records if record.name == "waymark.reporting.storage"]) == 1
+
+
+def test_figure_of_a_clone_where_nothing_was_run_is_called_committed(clone: Callable[..., Repository]) -> None:
+    repository = clone()
+    (repository.root / ".dvc" / "config.local").write_text("['remote \"storage\"']\n    url = nowhere\n")
+    verdict, _, _ = repository.report("at-old")
+    assert verdict.endswith(
+        "accuracy 66.67 % at the base; accuracy 94.44 % at the head (the committed figure: nothing was run here;"
+        " `make repro`)"
+    )
 
 
 def test_images_that_cannot_be_shown_are_named(clone: Callable[..., Repository], original: Repository) -> None:
@@ -313,7 +336,10 @@ def test_answers_that_the_contract_has_no_class_for_are_named(repository: Reposi
     for changed in ({"label": len(CLASSES)}, {"predicted": None}):
         rows.assign(**changed).to_parquet(path, index=False)
         verdict, report, _ = repository.report("at-old")
-        assert verdict.startswith("No verdict: the head’s answers to the test images are not at hand")
+        assert verdict.startswith(
+            "No verdict: the head’s predictions are damaged, or by another version of Waymark; accuracy 66.67 % at"
+        )
+        assert "committed figure" not in verdict
         assert "> ⚠️ Damaged, or by another version of Waymark: `reports/predictions.parquet`, of the work" in report
 
 
@@ -352,7 +378,7 @@ def test_damaged_file_in_the_cache_is_not_believed(repository: Repository) -> No
     cached.chmod(0o644)
     cached.write_bytes(cached.read_bytes()[:-1] + b"x")
     verdict, report, _ = repository.report("at-old")
-    assert verdict.startswith("No verdict: the base’s answers to the test images are not at hand")
+    assert verdict.startswith("No verdict: the base’s predictions have no sound copy on this machine nor in DVC’s")
     assert "has a sound copy of `reports/predictions.parquet`, of `at-old`. " in report
 
 

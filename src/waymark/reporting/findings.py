@@ -90,9 +90,17 @@ def _obstacle(old: Snapshot, new: Snapshot) -> str:
         return "nothing was evaluated at the base"
     if old.dataset != new.dataset:
         return "the two were tested on different data sets"
-    for which, state in (("head", new), ("base", old)):
-        if state.predictions is None or state.contract is None:
-            return f"the {which}’s answers to the test images are not at hand"
+    lacking = {
+        f"the {which}’s": state.absence
+        for which, state in (("base", old), ("head", new))
+        if state.predictions is None or state.contract is None
+    }
+    if lacking:
+        absences = dict.fromkeys(lacking.values())
+        return "; ".join(
+            " and ".join(which for which, each in lacking.items() if each == absence) + f" {absence}"
+            for absence in absences
+        )
     seed_std = new.params.get("seed_std", 0.0)
     if not isinstance(seed_std, int | float) or not seed_std >= 0:
         return "seed_std in the head’s params.yaml is no number from 0 up"

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from waymark import git
+from waymark import git, paths
 from waymark.reporting.document import Code, Data, Part, Text, listed, literal, parts
 from waymark.reporting.revisions import LOCK, Revision
 from waymark.reporting.snapshot import parameters, sources
@@ -23,9 +23,9 @@ def of(revision: Revision) -> list[Text]:
         found.append((where, _named(revision), ", ", Code("dvc repro"), " would run ", *stages, *parts(why)))
     if revision.missing:
         files = parts(listed([literal(path) for path in revision.missing]))
-        if revision.storage.away:
-            where = "DVC’s remote did not answer, and this machine has no"
-            advice: tuple[Part, ...] = (Code("dvc fetch"), " says why.")
+        if revision.storage.trouble:
+            where = f"DVC’s remote cannot be asked ({revision.storage.trouble}), and this machine has no"
+            advice: tuple[Part, ...] = (Code("dvc fetch"), " brings what is missing once the remote works.")
         else:
             where = "Neither this machine nor DVC’s remote has a"
             advice = (
@@ -39,6 +39,29 @@ def of(revision: Revision) -> list[Text]:
         files = parts(listed([literal(path) for path in revision.unreadable]))
         found.append(("Damaged, or by another version of Waymark: ", *files, ", of ", _named(revision), "."))
     return found
+
+
+def instead(old: Revision, new: Revision) -> list[Text]:
+    """What gives a verdict where answers cannot be had; nothing where those of both commits can."""
+    needed = {paths.PREDICTIONS.as_posix(), paths.CONTRACT.as_posix()}
+    lacking = next((each for each in (old, new) if each.commit is not None and needed & each.missing.keys()), None)
+    if lacking is None:
+        return []
+    return [
+        (
+            "For a verdict without them compare what ran on this machine: ",
+            Code("waymark runs"),
+            " lists the DVC experiments that ",
+            Code("--base"),
+            " and ",
+            Code("--head"),
+            " take. To make one of ",
+            _named(lacking),
+            ", check it out and ",
+            Code("dvc exp run --temp --name NAME"),
+            ".",
+        )
+    ]
 
 
 def _named(revision: Revision) -> Data:

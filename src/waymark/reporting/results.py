@@ -7,7 +7,20 @@ import pandas as pd
 
 from waymark.judging.comparison import SIGNIFICANCE, Comparison
 from waymark.judging.differences import LESS_IS_BETTER, Difference
-from waymark.reporting.document import MOST, Code, Data, Paragraph, Row, Section, Strong, Table, Text, join, literal
+from waymark.reporting.document import (
+    MOST,
+    Code,
+    Data,
+    Paragraph,
+    Row,
+    Section,
+    Strong,
+    Table,
+    Text,
+    join,
+    literal,
+    parts,
+)
 from waymark.reporting.findings import Findings, Judgement
 from waymark.reporting.snapshot import Snapshot
 from waymark.wording import count, per_cent, points, probability, signed
@@ -24,8 +37,10 @@ def headline(findings: Findings) -> Text:
             f"accuracy {per_cent(found.old_accuracy)} → {per_cent(found.new_accuracy)}, {points(found.difference)}"
             f" points (95 % interval {points(low)} to {points(high)}, {probability(found.p_value)}){_why(found)}"
         )
-    said = [f"accuracy {per_cent(value)} at the {which}" for which, value in _accuracies(findings).items()]
-    return "; ".join([findings.no_verdict, *said])
+    said: list[Text] = [f"accuracy {per_cent(value)} at the {which}" for which, value in _accuracies(findings).items()]
+    if "head" in _accuracies(findings) and not findings.new.is_run:
+        said[-1] = (*parts(said[-1]), " (the committed figure: nothing was run here; ", Code("make repro"), ")")
+    return join([findings.no_verdict, *said], "; ")
 
 
 def _why(found: Comparison) -> str:

@@ -82,6 +82,21 @@ class Revision:
             return (self.root / path).read_bytes()
         return self._kept(path.as_posix(), (within or path).as_posix(), self.storage.read)
 
+    @property
+    def is_run(self) -> bool:
+        """False for a workspace, such as a fresh clone, whose figures are those that git brought."""
+        return self.commit is not None or (self.root / paths.PREDICTIONS).is_file()
+
+    def absence(self, path: Path) -> str:
+        """Why a file that was asked for is not at hand: what "the predictions" is followed by."""
+        if path.as_posix() in self.unreadable:
+            return "are damaged, or by another version of Waymark"
+        if path.as_posix() not in self.missing:
+            return f"are not in {LOCK}"
+        if self.storage.trouble:
+            return f"are not on this machine, and DVC’s remote cannot be asked ({self.storage.trouble})"
+        return "have no sound copy on this machine nor in DVC’s remote"
+
     def _kept(self, path: str, output: str, get: Callable[[str | None, str, str], Found | None]) -> Found | None:
         md5 = outputs(self.stages).get(output)
         if md5 is None:

@@ -47,7 +47,7 @@ def run(root: Path, base: str, head: str | None, output: Path) -> Written:
         git.missing_commits(root, git.start(root, old.commit), new.commit or "HEAD"),
     )
     pictures = _pictures(new, findings)
-    document = compose(findings, [*notes.of(new), *notes.of(old)])
+    document = compose(findings, [*notes.of(new), *notes.of(old), *notes.instead(old, new)])
     written = Written(markdown.verdict(document), output / "report.md", output / "report.html")
     with replacing() as part:
         part(written.markdown).write_text(markdown.render(document), encoding="utf-8")

@@ -25,6 +25,8 @@ class Snapshot:
     contract: Contract | None = None
     onnx_bytes: int | None = None
     predictions: pd.DataFrame | None = None
+    absence: str = "predictions are not at hand"  # where these, or the contract, are None
+    is_run: bool = True  # False where the figures are as committed, and no stage ran
     manifest: pd.DataFrame | None = None  # None also where the other state's is the same
 
     @property

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import logging
+import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +18,7 @@ class Storage:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._systems: dict[str | None, Any] = {}
-        self.away = False  # whether the remote failed to answer
+        self.trouble = ""  # why the remote failed to answer; no address, for it ends in a comment
 
     def open(self, commit: str | None, path: str, md5: str) -> BinaryIO | None:
         """A file as the stages of a commit, or of the workspace, wrote it; None where it cannot be had."""
@@ -26,7 +27,7 @@ class Storage:
             cached = Path(system.repo.cache.local.oid_to_path(md5))
             if cached.is_file():
                 return cached.open("rb")
-        if self.away:
+        if self.trouble:
             return None
         try:
             return io.BytesIO(system.read_bytes("/" + path))
@@ -34,7 +35,7 @@ class Storage:
             return None
         except Exception as error:  # whatever the remote's client raises: there is one for each kind of remote
             logger.warning("DVC's remote: %s cannot be had (%s: %s)", path, type(error).__name__, reason(error))
-            self.away = True
+            self.trouble = _trouble(error)
             return None
 
     def read(self, commit: str | None, path: str, md5: str) -> bytes | None:
@@ -65,3 +66,13 @@ class Storage:
 
             self._systems[commit] = DVCFileSystem(str(self._root), rev=commit)
         return self._systems[commit]
+
+
+def _trouble(error: BaseException) -> str:
+    """What the system said, as "Connection refused", or else the error's name, as NoCredentialsError."""
+    at: BaseException | None = error
+    while at:
+        if isinstance(at, ConnectionError | TimeoutError) and at.errno:
+            return os.strerror(at.errno)
+        at = at.__cause__ or at.__context__
+    return type(error).__name__

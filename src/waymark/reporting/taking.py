@@ -26,6 +26,8 @@ def take(revision: Revision, *, with_data: bool) -> Snapshot:
     dataset = str(ran.get("dataset", ""))
     export = revision.figures(paths.EXPORT) or {}
     described = _contract(revision)
+    predictions = _predictions(revision, described)
+    lacking, path = ("predictions", paths.PREDICTIONS) if predictions is None else ("class names", paths.CONTRACT)
     return Snapshot(
         name=revision.name,
         commit=revision.commit or "",
@@ -35,7 +37,9 @@ def take(revision: Revision, *, with_data: bool) -> Snapshot:
         split=revision.figures(paths.SPLIT_REPORT),
         contract=described,
         onnx_bytes=export.get("onnx_bytes"),
-        predictions=_predictions(revision, described),
+        predictions=predictions,
+        absence=f"{lacking} {revision.absence(path)}",
+        is_run=revision.is_run,
         archives=_archives(revision, paths.raw(dataset) / _SOURCE) if with_data else None,
         manifest=_table(revision, paths.MANIFEST, _IMAGES) if with_data else None,
     )
