@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from waymark.errors import WaymarkError
 from waymark.tracking import address
+from waymark.tracking.address import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -145,7 +146,12 @@ class Registry:
 
 def of(dataset: str) -> Registry:
     """Raises TrackingError, within seconds, where MLflow is away."""
-    return Registry(address.connect(), dataset)
+    try:
+        return Registry(address.connect(), dataset)
+    except TrackingError as error:
+        if not address.uri().startswith(("http://", "https://")):
+            raise
+        raise TrackingError(f"{error}; start it, or unset MLFLOW_TRACKING_URI to use {address.DATABASE} here") from None
 
 
 def _version(told: Any) -> Version:

@@ -58,7 +58,8 @@ def test_an_mlflow_that_is_away_costs_a_sentence(  # K10
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://somebody:secret@127.0.0.1:{port}")
     began = time.monotonic()
     assert waymark(good, *command) == (
-        f"error: MLflow at http://127.0.0.1:{port} cannot be reached (Connection refused)",
+        f"error: MLflow at http://127.0.0.1:{port} cannot be reached (Connection refused); start it, or unset "
+        "MLFLOW_TRACKING_URI to use mlflow.db here",
         "",
     )
     assert time.monotonic() - began < 10
