@@ -1,6 +1,9 @@
 """`waymark runs`, `waymark promote` and `waymark rollback`: which model is the best, and who says so."""
 
 import argparse
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 
 from waymark.commands.arguments import Subcommands, reason, whole
@@ -40,8 +43,11 @@ def add(commands: Subcommands) -> None:
     promote.add_argument(
         "--force",
         type=reason,
+        nargs="?",
+        const="",  # no reason: `reason` says so, as of an empty one
         metavar="REASON",
-        help="promote it though it is not better, cannot be compared or was rolled back; opens no gate",
+        help="promote it though it is not better, cannot be compared or was rolled back; the reason is recorded, and "
+        "opens no gate",
     )
     promote.set_defaults(run=_promote)
 
@@ -65,12 +71,20 @@ def _promote(arguments: argparse.Namespace) -> int:
     from waymark.tracking import promotion
 
     promoted, verdict = promotion.promote(Path(), arguments.run_named, arguments.force or "")
-    print(verdict)
+    print(_paragraph(verdict))
     return 0 if promoted else promotion.REFUSED
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
     from waymark.tracking import promotion
 
-    print(promotion.rollback(Path()))
+    print(_paragraph(promotion.rollback(Path())))
     return 0
+
+
+def _paragraph(text: str) -> str:
+    """As wide as the terminal; one line where no person reads it."""
+    if not sys.stdout.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)

@@ -12,12 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from waymark import contract, params, paths
 from waymark.errors import WaymarkError
-from waymark.judging import comparison, gates, latency
-from waymark.judging.comparison import Comparison, Paired
+from waymark.judging import gates, latency
 from waymark.params import Params
 from waymark.serving import lineage
 from waymark.tracking import artefacts, identity, recording, registry, revisions, runs
@@ -26,6 +23,8 @@ from waymark.tracking.verdict import Verdict
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+    from waymark.judging.comparison import Comparison, Paired
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +40,10 @@ def promote(root: Path, named: str | None, force: str) -> tuple[bool, str]:
     model that is not better. Raises WaymarkError where the model or the champion cannot be judged.
     """
     settings = params.load(root / paths.PARAMS)
+    if named is None:
+        _check_workspace(root, settings)  # before MLflow, which takes seconds to import and to answer
     models = registry.of(settings.dataset)
-    run = _of_workspace(models, root, settings) if named is None else _called(models, root, settings, named)
+    run = _of_workspace(models, root) if named is None else _called(models, root, settings, named)
     whose = f"run {run.info.run_id[:8]} ({run.info.run_name})"
     with artefacts.fetched(models.client, run.info.run_id, run.data.tags, whose) as folder:
         served = artefacts.loaded(folder, settings.threads, whose)
@@ -53,7 +54,7 @@ def promote(root: Path, named: str | None, force: str) -> tuple[bool, str]:
         (measured,) = latency.measure([served.predictor])
         metrics = json.loads((folder / paths.METRICS).read_text(encoding="utf-8"))
         onnx_bytes = (folder / paths.ONNX).stat().st_size
-        compared, obstacle = _against(models, champion, folder, settings)
+        compared, obstacle = _against(models, champion, candidate, folder, settings)
     verdict = Verdict(
         model=models.name,
         candidate=candidate,
@@ -85,23 +86,31 @@ def rollback(root: Path) -> str:
     before = [known[number] for number in champion.champions_before if number in known and number != champion.number]
     target = next((version for version in before if ROLLED_BACK not in version.tags), None)
     if target is None:
-        raise WaymarkError(
-            f"{models.name}: no champion before {champion} is left to go back to; `waymark promote --run RUN` makes "
-            "another model the champion"
-        )
+        raise WaymarkError(f"{models.name}: no champion before {champion} is left to go back to{_way_out(before)}")
     whose = f"{models.name} {target}"
     with artefacts.fetched(models.client, target.run_id, target.tags, whose) as folder:
         artefacts.loaded(folder, 1, whose)
     models.note(champion, {ROLLED_BACK: _now_and_who(root)})
     models.crown(target)
     return (
-        f"{whose} is the champion again, in place of {champion}; `waymark promote` takes that one from now on with "
-        "--force alone."
+        f"{whose} is the champion again, in place of {champion}; `waymark promote` takes that one from now on "
+        "only with --force REASON."
     )
 
 
-def _of_workspace(models: Registry, root: Path, settings: Params) -> "Run":
-    """The run of the workspace's model, which is recorded where MLflow does not know it."""
+def _way_out(before: list[Version]) -> str:
+    """What to do where each of the former champions, the latest first, was rolled back itself."""
+    if not before:
+        return "; `waymark promote --run RUN` makes another model the champion"
+    last = before[0]
+    return (
+        f": version {last.number} was champion before, but was rolled back {last.tags[ROLLED_BACK]}; `waymark promote "
+        f"--run {last.number} --force REASON` takes it"
+    )
+
+
+def _check_workspace(root: Path, settings: Params) -> None:
+    """Raise WaymarkError unless the model there is of the data set, and dvc.lock tells of it and its reports."""
     completed = contract.read(root / paths.CONTRACT)
     if completed.dataset != settings.dataset:
         raise WaymarkError(
@@ -112,6 +121,10 @@ def _of_workspace(models: Registry, root: Path, settings: Params) -> "Run":
             "the model and the reports in the workspace are not those that dvc.lock tells of; `dvc repro` or "
             "`dvc checkout` settles it, or name another model with --run"
         )
+
+
+def _of_workspace(models: Registry, root: Path) -> "Run":
+    """The run of the workspace's model, which is recorded where MLflow does not know it."""
     run, new = recording.record(models.client, root)
     if new:
         log.info("recorded the workspace's model as run %s (%s)", run.info.run_id[:8], run.info.run_name)
@@ -133,16 +146,21 @@ def _called(models: Registry, root: Path, settings: Params, named: str) -> "Run"
 
 
 def _against(
-    models: Registry, champion: Version | None, candidate: Path, settings: Params
-) -> tuple[tuple[Paired, Comparison] | None, str]:
+    models: Registry, champion: Version | None, candidate: Version, files: Path, settings: Params
+) -> "tuple[tuple[Paired, Comparison] | None, str]":
     """Both models' answers to the same test images; else why there is no telling, in words."""
     if champion is None:
         return None, ""
+    import pandas as pd
+
+    from waymark.judging import comparison  # these take two seconds
+
     whose = f"the champion, {models.name} {champion}"
     try:
         with artefacts.fetched(models.client, champion.run_id, champion.tags, whose) as folder:
-            old, new = (pd.read_parquet(each / paths.PREDICTIONS) for each in (folder, candidate))
-            paired = comparison.pair(comparison.renumbered(old, _class_names(folder), _class_names(candidate)), new)
+            old, new = (pd.read_parquet(each / paths.PREDICTIONS) for each in (folder, files))
+            paired = comparison.pair(comparison.renumbered(old, _class_names(folder), _class_names(files)), new)
+            log.info("comparing %s with %s on %s test images", candidate, champion, f"{len(paired.rows):,}")
             return (paired, comparison.compare(paired, settings.seed_std)), ""
     except WaymarkError as error:
         return None, str(error)

@@ -3,11 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from waymark.judging.comparison import Comparison, Paired
 from waymark.judging.gates import Gate
 from waymark.judging.latency import Latency
 from waymark.tracking.registry import Version
+from waymark.wording import count, per_cent, points, probability
+
+if TYPE_CHECKING:  # importing it takes two seconds
+    from waymark.judging.comparison import Comparison, Paired
+    from waymark.judging.resampling import Interval
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Verdict:
     gates: Sequence[Gate]
     latency: Latency
     threads: int
-    compared: tuple[Paired, Comparison] | None
+    compared: "tuple[Paired, Comparison] | None"
     obstacle: str = ""  # why there is no comparison with a champion
     rolled_back: str = ""  # when the candidate was taken back before, and by whom
     forced: str = ""  # the reason
@@ -35,11 +40,11 @@ class Verdict:
         """What a reason may overrule."""
         found = []
         if self.rolled_back:
-            found.append(f"it was rolled back {self.rolled_back}")
+            found.append(f"was rolled back {self.rolled_back}")
         if self.obstacle:
-            found.append("it could not be compared")
-        if self.compared and self.compared[1].verdict != "better":
-            found.append("it is not better beyond chance")
+            found.append("could not be compared")
+        if self.compared and (verdict := self.compared[1].verdict) != "better":
+            found.append(f"is {'worse' if verdict == 'worse' else 'not better'} beyond chance")
         return found
 
     @property
@@ -47,7 +52,8 @@ class Verdict:
         return not self.failed and (not self.objections or bool(self.forced))
 
     def __str__(self) -> str:
-        return " ".join([self._comparison(), self._gates(), self._done()])
+        """What came of it stands first: all else is why."""
+        return " ".join(filter(None, [self._outcome(), self._comparison(), self._failed(), self._passed()]))
 
     def tags(self) -> dict[str, str]:
         """The same for machines."""
@@ -61,60 +67,57 @@ class Verdict:
             "waymark.forced": self.forced if self.promotes and self.objections else "",
         }
 
+    def _outcome(self) -> str:
+        who = f"{self.candidate} of run {self.run_name}"
+        if self.promotes:
+            place = f"in place of {self.champion}" if self.champion else "the first"
+            forced = f': it {_and(self.objections)}, but --force says "{self.forced}"' if self.objections else ""
+            return f"{self.model}: {who} is the champion now, {place}{forced}."
+        stays = f"the champion stays {self.champion}" if self.champion else "there is still no champion"
+        against = [f"fails {count(len(self.failed), 'gate')}"] if self.failed else []
+        refused = f"{self.model}: {stays}: {who} {_and(against + self.objections)}"
+        return f"{refused}." if self.failed else f"{refused}; --force REASON promotes it all the same."
+
     def _comparison(self) -> str:
-        who = f"{self.model} {self.candidate} of run {self.run_name}"
-        if self.champion is None:
-            return f"{who}: there is no champion to compare it with."
-        against = f"{who} against the champion, {self.champion}"
         if self.compared is None:
-            return f"{against}: not compared, since {self.obstacle}."
+            return f"Not compared: {self.obstacle}." if self.obstacle else ""
         paired, found = self.compared
         return (
-            f"{against}: accuracy {_percent(found.new_accuracy)} instead of {_percent(found.old_accuracy)}, "
-            f"{_points(found.difference)} points (95 % interval {_interval(found.interval)}, with other seeds "
-            f"{_interval(found.widened)}), on {found.images:,} test images in {found.groups:,} groups"
-            f"{_others(paired)}; {found.newly_right:,} newly right, {found.newly_wrong:,} newly wrong, "
-            f"McNemar p = {found.p_value:.2g}: {found.verdict}."
+            f"Accuracy {per_cent(found.new_accuracy)} instead of {per_cent(found.old_accuracy)}: "
+            f"{points(found.difference)} points (95 % interval {_interval(found.interval)}, with other seeds "
+            f"{_interval(found.widened)}) on {found.images:,} test images in {found.groups:,} groups{_others(paired)}; "
+            f"{found.newly_right:,} newly right, {found.newly_wrong:,} newly wrong, "
+            f"McNemar {probability(found.p_value)}: {found.verdict}."
         )
 
-    def _gates(self) -> str:
-        passed = ", ".join(str(gate) for gate in self.gates if gate.passed)
-        measured = f"latency: median of {self.latency.calls} single images, {_counted(self.threads, 'thread')}"
+    def _failed(self) -> str:
         if not self.failed:
-            return f"All gates passed: {passed}; {measured}."
-        failed = ", ".join(map(str, self.failed))
-        return f"Gates failed: {failed}; {f'passed: {passed}; ' if passed else ''}{measured}."
+            return ""
+        return (
+            f"Failed: {', '.join(map(str, self.failed))}; no --force opens a gate: if one is wrong, change it in "
+            "params.yaml, where it is reviewed."
+        )
 
-    def _done(self) -> str:
-        it = f"Version {self.candidate.number}"
-        objections = " and ".join(self.objections)
-        if self.promotes:
-            if self.objections:
-                return f'{it} is the champion now: {objections}, but --force says "{self.forced}".'
-            return f"{it} is the champion now."
-        stays = "The champion stays" if self.champion else "There is still no champion"
-        if self.failed:
-            return f"{stays}: no --force opens a gate; if one is wrong, change it in params.yaml, where it is reviewed."
-        return f"{stays}: {objections}; --force REASON promotes version {self.candidate.number} all the same."
+    def _passed(self) -> str:
+        passed = ", ".join(map(_short, (gate for gate in self.gates if gate.passed)))
+        how = f"latency: median of {self.latency.calls} single images, {count(self.threads, 'thread')}"
+        return f"Passed: {passed or 'no gate'} ({how})."
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+def _short(gate: Gate) -> str:
+    return f"{gate.measure} {gate.value:.4g} {'≥' if gate.at_least else '≤'} {gate.limit:g}{gate.unit}"
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:+.2f}"
+def _and(parts: Sequence[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
-def _interval(ends: tuple[float, float]) -> str:
-    return f"{_points(ends[0])} to {_points(ends[1])}"
+def _interval(ends: "Interval") -> str:
+    return f"{points(ends[0])} to {points(ends[1])}"
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def _others(paired: Paired) -> str:
+def _others(paired: "Paired") -> str:
     """How much of the tests was not compared; nothing where they are the same."""
     if not (paired.only_old or paired.only_new or paired.relabelled):
         return ""

@@ -3,11 +3,13 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from waymark import cli
 from waymark.tracking import recording
 from waymark.tracking.registry import Registry, Version
 
@@ -17,12 +19,11 @@ Command = Callable[..., tuple[object, str]]
 pytestmark = pytest.mark.slow
 
 BAD, GOOD = 40, 4  # test images that a model has wrong, of 400 in 200 tracks
-GATES = (
-    r"accuracy 0\.99 \(gate_min_accuracy: at least 0\.8\), lowest recall of a class 0\.8 "
-    r"\(gate_min_class_recall: at least 0\.5\), calibration error 0\.01 \(gate_max_ece: at most 0\.05\), latency "
-    r"[\d.]+ ms \(gate_max_latency_ms: at most 50 ms\), size 0 MB \(gate_max_megabytes: at most 100 MB\); "
-    r"latency: median of 200 single images, 2 threads\."
+PASSED = (
+    r"Passed: accuracy 0\.99 ≥ 0\.8, lowest recall of a class 0\.8 ≥ 0\.5, calibration error 0\.01 ≤ 0\.05, latency "
+    r"[\d.]+ ≤ 50 ms, size 0 ≤ 100 MB \(latency: median of 200 single images, 2 threads\)\."
 )
+VERSION = r"version {} \([0-9a-f]{{12}}\)"
 
 
 @pytest.fixture
@@ -49,18 +50,15 @@ def tags(models: Registry, number: int) -> dict[str, str]:
 def test_the_better_model_becomes_the_champion(models: Registry, waymark: Command, bad: Path, good: Path) -> None:
     code, said = waymark(bad, "promote")
     assert code == 0
-    assert re.fullmatch(
-        r"waymark-asl version 1 \([0-9a-f]{12}\) of run [\w-]+: there is no champion to compare it with\. All gates "
-        r"passed: .*\. Version 1 is the champion now\.\n",
-        said,
-    )
+    first, second = VERSION.format(1), VERSION.format(2)
+    assert re.fullmatch(rf"waymark-asl: {first} of run [\w-]+ is the champion now, the first\. Passed: .*\.\n", said)
     code, said = waymark(good, "promote")
     assert code == 0
     assert re.fullmatch(
-        r"waymark-asl version 2 \([0-9a-f]{12}\) of run [\w-]+ against the champion, version 1 \([0-9a-f]{12}\): "
-        r"accuracy 99\.00 % instead of 90\.00 %, \+9\.00 points \(95 % interval \+5\.\d\d to \+13\.\d\d, with "
-        r"other seeds \+5\.\d\d to \+13\.\d\d\), on 400 test images in 200 groups; 36 newly right, 0 newly "
-        rf"wrong, McNemar p = 2\.9e-11: better\. All gates passed: {GATES} Version 2 is the champion now\.\n",
+        rf"waymark-asl: {second} of run [\w-]+ is the champion now, in place of {first}\. Accuracy 99\.00 % instead of "
+        r"90\.00 %: \+9\.00 points \(95 % interval \+5\.\d\d to \+13\.\d\d, with other seeds \+5\.\d\d to "
+        r"\+13\.\d\d\) on 400 test images in 200 groups; 36 newly right, 0 newly wrong, McNemar p < 0\.0001: better\. "
+        rf"{PASSED}\n",
         said,
     )
     assert champion(models) == 2
@@ -79,30 +77,52 @@ def test_the_better_model_becomes_the_champion(models: Registry, waymark: Comman
 
 
 def test_a_model_that_is_not_better_needs_a_reason(
-    models: Registry, waymark: Command, bad: Path, good: Path, write_workspace: WriteWorkspace, tmp_path: Path
+    models: Registry,
+    waymark: Command,
+    bad: Path,
+    good: Path,
+    write_workspace: WriteWorkspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     alike = write_workspace(tmp_path / "alike", model=3, wrong=2)
     assert waymark(good, "promote")[0] == 0
-    stays = "The champion stays: it is not better beyond chance; --force REASON promotes version {} all the same.\n"
-    for number, folder, verdict in ((2, bad, "worse"), (3, alike, "no real difference")):
+    for number, folder, objection, verdict in (
+        (2, bad, "is worse beyond chance", r"−9\.00 points .*−13\.\d\d to −5\.\d\d\) on .*: worse"),
+        (3, alike, "is not better beyond chance", r"\+0\.50 points .*: no real difference"),
+    ):
         code, said = waymark(folder, "promote")
         assert (code, champion(models)) == (3, 1)
-        assert f": {verdict}. All gates passed: " in said
-        assert said.endswith(stays.format(number))
+        assert re.fullmatch(
+            rf"waymark-asl: the champion stays {VERSION.format(1)}: {VERSION.format(number)} of run [\w-]+ "
+            rf"{objection}; --force REASON promotes it all the same\. Accuracy .*{verdict}\. Passed: .*\.\n",
+            said,
+        )
         assert tags(models, number)["decision"] == "refused"
         assert tags(models, number)["verdict"] == said.strip()
 
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
     code, said = waymark(bad, "promote", "--force", "the customer  wants it")
     assert (code, champion(models)) == (0, 2)
-    assert said.endswith(
-        'Version 2 is the champion now: it is not better beyond chance, but --force says "the customer wants it".\n'
+    assert 50 < max(map(len, said.splitlines())) <= 60
+    assert tags(models, 2)["verdict"] == " ".join(said.splitlines())
+    assert re.match(
+        rf"waymark-asl: {VERSION.format(2)} of run [\w-]+ is the champion now, in place of {VERSION.format(1)}: it is "
+        'worse beyond chance, but --force says "the customer wants it"\\. Accuracy ',
+        tags(models, 2)["verdict"],
     )
     assert tags(models, 2)["forced"] == "the customer wants it"
 
 
-@pytest.mark.parametrize("reason", ["", "  "])
-def test_a_reason_says_something(waymark: Command, bad: Path, reason: str) -> None:
-    assert waymark(bad, "promote", "--force", reason)[0] == 2
+@pytest.mark.parametrize("reason", [[], [""], ["  "], ["--run", "1"]])
+def test_a_reason_says_something(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reason: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["waymark", "promote", "--force", *reason])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    assert capsys.readouterr().err.endswith("error: argument --force: expected a reason, which is recorded\n")
 
 
 def test_no_reason_opens_a_gate(
@@ -112,20 +132,30 @@ def test_no_reason_opens_a_gate(
     folder = write_workspace(tmp_path / "strict", model=3, wrong=GOOD, **strict)
     code, said = waymark(folder, "promote", "--force", "it must")
     assert (code, champion(models)) == (3, None)
-    assert re.search(
-        r"Gates failed: accuracy 0\.99 \(gate_min_accuracy: at least 0\.995\), latency [\d.]+ ms "
-        r"\(gate_max_latency_ms: at most 1e-06 ms\); passed: lowest recall .* There is still no champion: no --force "
-        r"opens a gate; if one is wrong, change it in params\.yaml, where it is reviewed\.\n$",
-        said,
+    failed = (
+        r"Failed: accuracy 0\.99 \(gate_min_accuracy: at least 0\.995\), latency [\d.]+ ms \(gate_max_latency_ms: at "
+        r"most 1e-06 ms\); no --force opens a gate: if one is wrong, change it in params\.yaml, where it is reviewed\. "
+        r"Passed: lowest recall .*\n"
     )
+    third = rf"{VERSION.format(1)} of run [\w-]+"
+    assert re.fullmatch(rf"waymark-asl: there is still no champion: {third} fails 2 gates\. {failed}", said)
     told = tags(models, 1)
     assert (told["gates_failed"], told["forced"]) == ("gate_min_accuracy gate_max_latency_ms", "")
 
     assert waymark(bad, "promote")[0] == 0
     code, said = waymark(folder, "promote", "--force", "it must")
     assert (code, champion(models)) == (3, 2)
-    assert ": better. Gates failed: accuracy 0.99 " in said
-    assert "The champion stays: no --force opens a gate" in said
+    stays = rf"waymark-asl: the champion stays {VERSION.format(2)}"
+    assert re.fullmatch(rf"{stays}: {third} fails 2 gates\. Accuracy .*: better\. {failed}", said)
+
+    assert waymark(good, "promote")[0] == 0
+    code, said = waymark(folder, "promote", "--force", "it must")
+    assert (code, champion(models)) == (3, 3)
+    assert re.match(
+        rf"waymark-asl: the champion stays {VERSION.format(3)}: {third} fails 2 gates and is not better beyond "
+        r"chance\. Accuracy 99\.00 % instead of 99\.00 %: 0\.00 points ",
+        said,
+    )
 
 
 def test_models_are_compared_on_what_both_tests_hold(
@@ -136,7 +166,7 @@ def test_models_are_compared_on_what_both_tests_hold(
     code, said = waymark(more, "promote")
     assert code == 0
     assert (
-        ", on 400 test images in 200 groups that both tests hold (0 others are in the champion's alone, 40 in the "
+        " on 400 test images in 200 groups that both tests hold (0 others are in the champion's alone, 40 in the "
         "candidate's alone, 0 under another label); 36 newly right" in said
     )
 
@@ -150,8 +180,10 @@ def test_models_are_compared_on_what_both_tests_hold(
     assert champion(models) == 2
     code, said = waymark(other, "promote", "--force", "a new test")
     assert (code, champion(models)) == (0, 3)
-    assert ": not compared, since the old test of 440 images" in said
-    assert said.endswith('Version 3 is the champion now: it could not be compared, but --force says "a new test".\n')
+    assert " is the champion now, in place of version 2 (" in said
+    assert (
+        '): it could not be compared, but --force says "a new test". Not compared: the old test of 440 images' in said
+    )
 
 
 def test_rollback_goes_back_champion_by_champion(
@@ -167,7 +199,7 @@ def test_rollback_goes_back_champion_by_champion(
     assert (code, champion(models)) == (0, 3)
     assert re.fullmatch(
         r"waymark-asl version 3 \([0-9a-f]{12}\) is the champion again, in place of version 2 \([0-9a-f]{12}\); "
-        r"`waymark promote` takes that one from now on with --force alone\.\n",
+        r"`waymark promote` takes that one from now on only with --force REASON\.\n",
         said,
     )
     rolled_back = tags(models, 2)["rolled_back"]
@@ -180,9 +212,24 @@ def test_rollback_goes_back_champion_by_champion(
 
     code, said = waymark(good, "promote")  # far better than the first, but it was taken back for some reason
     assert (code, champion(models)) == (3, 1)
-    assert said.endswith(f": it was rolled back {rolled_back}; --force REASON promotes version 2 all the same.\n")
+    assert f" was rolled back {rolled_back}; --force REASON promotes it all the same. Accuracy " in said
     assert (waymark(good, "promote", "--force", "it was the network")[0], champion(models)) == (0, 2)
     assert "rolled_back" not in tags(models, 2)
+
+
+def test_rollback_names_the_champion_that_it_passes_over(
+    models: Registry, waymark: Command, bad: Path, good: Path
+) -> None:
+    for folder in (bad, good):
+        assert waymark(folder, "promote")[0] == 0
+    assert waymark(bad, "promote", "--force", "once more")[0] == 0  # 1, 2, 1
+    assert waymark(good, "rollback")[0] == 0
+    assert champion(models) == 2
+    assert waymark(good, "rollback")[0] == (
+        f"error: waymark-asl: no champion before version 2 ({tags(models, 2)['model_version']}) is left to go back "
+        f"to: version 1 was champion before, but was rolled back {tags(models, 1)['rolled_back']}; `waymark promote "
+        "--run 1 --force REASON` takes it"
+    )
 
 
 def test_any_known_run_can_be_named(models: Registry, waymark: Command, bad: Path, good: Path) -> None:
@@ -192,7 +239,7 @@ def test_any_known_run_can_be_named(models: Registry, waymark: Command, bad: Pat
     for named in ("tidy-otter", run.info.run_id, run.info.run_name, "2"):
         code, said = waymark(bad, "promote", "--run", named)
         assert code == 0, code
-        assert said.startswith("waymark-asl version 2 (")
+        assert re.match(r"waymark-asl:? version 2 \(", said)
     code, _ = waymark(bad, "promote", "--run", "3")
     assert str(code).startswith("error: 3: no run of waymark-asl in MLflow at sqlite:///")
     assert f"{run.info.run_id[:8]} ({run.info.run_name})" in str(code)
@@ -212,7 +259,7 @@ def test_an_experiment_that_came_to_the_same_as_another_is_named_by_its_own_name
         subprocess.run([*git, *command], check=True)
     code, said = waymark(good, "promote", "--run", "twin")
     assert (code, champion(models)) == (0, 1)
-    assert said.startswith("waymark-asl version 1 (")
+    assert said.startswith("waymark-asl: version 1 (")
     assert str(waymark(good, "promote", "--run", "twins")[0]).startswith("error: twins: no run of waymark-asl in ")
 
 
@@ -247,6 +294,6 @@ def test_a_champion_that_was_named_by_hand_is_compared_with(
     models.client.set_registered_model_alias(models.name, "champion", "1")
     code, said = waymark(good, "promote")
     assert (code, champion(models)) == (0, 2)
-    assert " against the champion, version 1 (registered by hand): accuracy 99.00 % instead of 90.00 %, " in said
+    assert " in place of version 1 (registered by hand). Accuracy 99.00 % instead of 90.00 %: " in said
     assert waymark(good, "rollback")[0] == 0
     assert champion(models) == 1
