@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from waymark.tracking import address, revisions, runs
+from waymark.tracking import address, identity, revisions, runs
 from waymark.tracking.address import TrackingError
 from waymark.tracking.registry import MODEL_VERSION, Registry
 from waymark.tracking.revisions import Revision
@@ -21,9 +22,12 @@ Format = Literal["table", "json", "csv"]
 
 _SHOWN = 20  # runs without a revision that a table shows
 _TRAINED = "trained"
-_NAME = 40  # characters of a name in a table
+_NOT_RUN = "not run here"
+_WIDTH = 40  # characters of a name, and of what is changed, in a table
 _METRICS = ("accuracy", "expected_calibration_error", "coverage")
-_HEADINGS = ("", "commit", "run", "accuracy", "ECE", "coverage", "")
+_HEADINGS = ("", "commit", "run", "accuracy", "ECE", "coverage", "", "unlike HEAD")
+_NONE = "–"
+_UNLED = "Runs that no commit above and no experiment here leads to"
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +40,15 @@ class Row:
     subject: str  # of the commit
     run: str  # MLflow's id
     run_name: str
-    status: str  # of the run: finished, running, failed, killed; or trained, where `track` did not complete it
+    # Of the run: finished, running, failed, killed; or trained, where `track` did not complete it. Of a workspace
+    # whose metrics came with the commit, without a model: not run here.
+    status: str
     dataset: str
     accuracy: float | None
     expected_calibration_error: float | None
     coverage: float | None
     champion: bool
+    changed: dict[str, Any]  # parameters that HEAD's dvc.lock has otherwise or not at all
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Known:
 
     runs: "Sequence[Run]"
     champions: frozenset[str]  # model versions
+    away: bool = False
 
     def of(self, revision: Revision) -> "Run | None":
         """The run with the same dvc.lock, else with the same outcome; the latest of several."""
@@ -66,9 +74,14 @@ def show(root: Path, dataset: str, kind: Format, commits: int) -> str:
     known = _ask({dataset, *(revision.dataset for revision in there)})
     found = [(revision, known.of(revision)) for revision in there]
     here = {run.info.run_id for _, run in found if run}
-    rows = [_of_revision(revision, run, known) for revision, run in found]
-    rows += [_of_run(run, known) for run in known.runs if run.info.run_id not in here]
-    return _WRITERS[kind](rows)
+    head = revisions.parameters_of_head(root)
+    rows = [_of_revision(revision, run, known, head) for revision, run in found]
+    if identity.outcome_of_files(root) == "":
+        rows = [replace(row, status=_NOT_RUN) if row.kind == "workspace" else row for row in rows]
+    rows += [_of_run(run, known, head) for run in known.runs if run.info.run_id not in here]
+    if kind == "table":
+        return "\n".join(_table(rows, known.away))
+    return _json(rows) if kind == "json" else _csv(rows)
 
 
 def _ask(datasets: Iterable[str]) -> Known:
@@ -78,11 +91,11 @@ def _ask(datasets: Iterable[str]) -> Known:
         found = [run for dataset in sorted(datasets) for run in runs.known(client, dataset)]
     except TrackingError as error:
         log.warning("warning: %s; its runs are not listed", error)
-        return Known([], frozenset())
+        return Known([], frozenset(), away=True)
     return Known(found, frozenset(version.model_version for version in champions if version))
 
 
-def _of_revision(revision: Revision, run: "Run | None", known: Known) -> Row:
+def _of_revision(revision: Revision, run: "Run | None", known: Known, head: Mapping[str, Any]) -> Row:
     return Row(
         kind=revision.kind,
         experiment=revision.name if revision.kind == "experiment" else "",
@@ -91,10 +104,11 @@ def _of_revision(revision: Revision, run: "Run | None", known: Known) -> Row:
         **_told(run, known),
         dataset=revision.dataset,
         **_figures(revision.metrics, ""),
+        changed=_changed(revision.parameters, head),
     )
 
 
-def _of_run(run: "Run", known: Known) -> Row:
+def _of_run(run: "Run", known: Known, head: Mapping[str, Any]) -> Row:
     tags, metrics = run.data.tags, run.data.metrics
     return Row(
         kind="run",
@@ -104,7 +118,16 @@ def _of_run(run: "Run", known: Known) -> Row:
         **_told(run, known),
         dataset=tags.get("waymark.dataset", ""),
         **_figures(metrics, "test/"),
+        # MLflow has them as text, and of a source the file's name alone.
+        changed=_changed(
+            {key: value for key, value in run.data.params.items() if key != "source"},
+            {key: str(value) for key, value in head.items()},
+        ),
     )
+
+
+def _changed(own: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in sorted(own.items()) if key not in head or head[key] != value} if head else {}
 
 
 def _told(run: "Run | None", known: Known) -> dict[str, Any]:
@@ -131,23 +154,39 @@ def _csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer.writerows(asdict(row) | {"changed": _settings(row)} for row in rows)
     return text.getvalue().rstrip("\n")
 
 
-def _table(rows: Sequence[Row]) -> str:
-    revised = [row for row in rows if row.kind != "run"]
+def _table(rows: Sequence[Row], away: bool) -> Iterator[str]:
+    """Lines; what git knows first, then the runs that nothing there leads to, by what came of them."""
     alone = [row for row in rows if row.kind == "run"]
-    cells = [_HEADINGS, *map(_cells, revised + alone[:_SHOWN])]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADINGS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    if alone:
-        lines.insert(1 + len(revised), "Runs that no commit above and no experiment here leads to:")
-    if len(alone) > _SHOWN:
-        lines.append(f"and {len(alone) - _SHOWN} more, which --format csv lists")
+    running = [row for row in alone if row.status in ("running", "scheduled")]
+    failed = [row for row in alone if row.status in ("failed", "killed")]
+    unled = [row for row in alone if row not in running and row not in failed]
+    parts = {
+        "": [row for row in rows if row.kind != "run"],
+        "Running": running,
+        "Failed or killed": failed,
+        _UNLED: unled,
+    }
+    cells = {heading: [_cells(row) for row in found[: _SHOWN if heading else None]] for heading, found in parts.items()}
+    widths = [max(map(len, column)) for column in zip(_HEADINGS, *chain(*cells.values()), strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+    yield line(_HEADINGS)
+    for heading, shown in cells.items():
+        if heading and shown:
+            yield f"{heading}:"
+        yield from map(line, shown)
+        if len(shown) < len(parts[heading]):
+            yield f"and {len(parts[heading]) - len(shown)} more, which --format csv lists"
+    if not away and any(not row.run for row in rows):
+        yield f"{_NONE} in the column run: no run in this MLflow"
     if any(row.status == _TRAINED for row in alone):
-        lines.append(f"{_TRAINED}: nothing has judged it yet, or DVC knew the outcome; {address.RECORD} completes it")
-    return "\n".join(lines)
+        yield f"{_TRAINED}: nothing has judged it yet, or DVC knew the outcome; {address.RECORD} completes it"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -157,16 +196,21 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         _printable(name),
         row.commit[:7],
-        row.run[:8] or "–",
-        *("–" if figure is None else f"{figure:.4f}" for figure in figures),
-        "champion" if row.champion else said,
+        row.run[:8] or _NONE,
+        *(_NONE if figure is None else f"{figure:.4f}" for figure in figures),
+        " ".join(filter(None, ["champion" if row.champion else "", said])),
+        _printable(_settings(row)),
+    )
+
+
+def _settings(row: Row) -> str:
+    """As `dvc exp run -S` takes them."""
+    return " ".join(
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in row.changed.items()
     )
 
 
 def _printable(name: str) -> str:
     """A commit's message comes from anybody; a terminal must not obey it."""
     plain = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)
-    return plain if len(plain) <= _NAME else f"{plain[: _NAME - 1]}…"
-
-
-_WRITERS: dict[Format, Callable[[Sequence[Row]], str]] = {"table": _table, "json": _json, "csv": _csv}
+    return plain if len(plain) <= _WIDTH else f"{plain[: _WIDTH - 1]}…"

@@ -5,15 +5,18 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+import yaml
 
 from waymark import git, paths
 from waymark.errors import WaymarkError
 from waymark.tracking import identity
 
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # DVC's: beside these stand its own stashes
+_PARAMETERS = re.compile(r"^    params:\n((?: {6}.*\n)+)", re.MULTILINE)  # a stage's in dvc.lock, as DVC writes it
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,42 @@ class Revision:
         """Of its dvc.lock, and of the outcome that this tells of."""
         return identity.lock_sha256(self.lock), identity.outcome_of_lock(self.lock)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What its stages ran with, of params.yaml."""
+        return parameters(self.lock)
+
 
 def known(root: Path, commits: int) -> list[Revision]:
-    """The workspace, the last `commits` of the branch that changed dvc.lock, and all experiments, the latest first.
+    """The workspace, all experiments, and the last `commits` of the branch that changed dvc.lock, the latest first.
 
     What has no dvc.lock, or one that a merge left its marks in, is left out. Raises WaymarkError outside a git
     repository.
     """
     git.resolve(root, "HEAD")
-    return [*_workspace(root), *_commits(root, commits), *_experiments(root)]
+    return [*_workspace(root), *_experiments(root), *_commits(root, commits)]
+
+
+def parameters_of_head(root: Path) -> dict[str, Any]:
+    lock = identity.LOCK.as_posix()
+    return parameters(git.read(root, "HEAD", [lock]).get(lock, b"").decode(errors="replace"))
+
+
+def parameters(lock: str) -> dict[str, Any]:
+    """Of params.yaml, which all stages of a dvc.lock ran with.
+
+    They are cut out of its text, for to read all of it takes 15 ms, and there may be hundreds.
+    """
+    return {key: value for block in _PARAMETERS.findall(lock) for key, value in _parsed(block).items()}
+
+
+@cache  # most revisions differ in one stage's alone
+def _parsed(block: str) -> dict[str, Any]:
+    try:
+        found = yaml.load(block, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)).get(paths.PARAMS.as_posix())
+    except (yaml.YAMLError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _workspace(root: Path) -> Iterator[Revision]:
