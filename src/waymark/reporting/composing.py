@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from waymark.reporting import causes, results
+from waymark.reporting import causes, headline, results
 from waymark.reporting.document import Code, Data, Document, Paragraph, Section, Text, literal
 from waymark.reporting.findings import Findings
 from waymark.reporting.snapshot import Snapshot
@@ -22,10 +22,10 @@ def compose(findings: Findings, notes: Sequence[Text] = ()) -> Document:
         results.gates(findings),
         causes.stages(findings),
     ]
-    judged, tally = findings.judgement, results.tally(findings)
+    judged, tally = findings.judgement, headline.tally(findings)
     return Document(
         verdict=judged.comparison.verdict if judged else "no verdict",
-        headline=results.headline(findings),
+        headline=headline.headline(findings),
         blocks=(
             *([Paragraph(tally)] if tally else []),
             *(Paragraph(note, is_warning=True) for note in _notes(findings, notes)),

@@ -5,81 +5,18 @@ from typing import Any
 
 import pandas as pd
 
-from waymark.judging.comparison import SIGNIFICANCE, Comparison
+from waymark.judging.comparison import Comparison
 from waymark.judging.differences import LESS_IS_BETTER, Difference
-from waymark.reporting.document import (
-    MOST,
-    Code,
-    Data,
-    Paragraph,
-    Row,
-    Section,
-    Strong,
-    Table,
-    Text,
-    join,
-    literal,
-    parts,
-)
+from waymark.reporting.document import MOST, Code, Data, Paragraph, Row, Section, Strong, Table, literal
 from waymark.reporting.findings import Findings, Judgement
 from waymark.reporting.snapshot import Snapshot
-from waymark.wording import count, per_cent, points, probability, signed
+from waymark.wording import count, per_cent, points, signed
 
 NOT_FIGURES = ("images", "split_sha256")
 
 
-def headline(findings: Findings) -> Text:
-    """The report in one line."""
-    if findings.judgement is not None:
-        found = findings.judgement.comparison
-        low, high = found.interval
-        return (
-            f"accuracy {per_cent(found.old_accuracy)} → {per_cent(found.new_accuracy)}, {points(found.difference)}"
-            f" points (95 % interval {points(low)} to {points(high)}, {probability(found.p_value)}){_why(found)}"
-        )
-    said: list[Text] = [f"accuracy {per_cent(value)} at the {which}" for which, value in _accuracies(findings).items()]
-    if "head" in _accuracies(findings) and not findings.new.is_run:
-        said[-1] = (*parts(said[-1]), " (the committed figure: nothing was run here; ", Code("make repro"), ")")
-    return join([findings.no_verdict, *said], "; ")
-
-
-def _why(found: Comparison) -> str:
-    """What a verdict rests on that the interval or p alone seems to deny."""
-    holds_0, widened_holds_0 = (low <= 0 <= high for low, high in (found.interval, found.widened))
-    is_rare = found.p_value < SIGNIFICANCE
-    if found.verdict != "no real difference" or (holds_0 and not is_rare):
-        return ""
-    reasons = [] if is_rare else [f"p is not below {SIGNIFICANCE}"]
-    if holds_0:
-        reasons.append("the interval holds 0")
-    elif widened_holds_0:
-        reasons.append("the interval widened by seed_std holds 0")
-    return f": {', and '.join(reasons)}"
-
-
-def tally(findings: Findings) -> Text:
-    """The same in numbers of images, and whether the head may be used at all."""
-    said: list[Text] = []
-    if findings.judgement is not None:
-        found = findings.judgement.comparison
-        said.append(
-            f"Of the {count(found.images, 'test image')} that both have, {found.newly_right:,} are newly right and"
-            f" {found.newly_wrong:,} newly wrong."
-        )
-    if failed := [gate.measure for gate in findings.gates if not gate.passed]:
-        said.append((f"{len(failed)} of {len(findings.gates)} gates ", Strong("failed"), f": {', '.join(failed)}."))
-    elif findings.gates:
-        said.append(f"All {len(findings.gates)} gates passed.")
-    return join(said, " ")
-
-
-def _accuracies(findings: Findings) -> dict[str, float]:
-    states = {"base": findings.old, "head": findings.new}
-    figures = {which: state.metrics or {} for which, state in states.items()}
-    return {which: each["accuracy"] for which, each in figures.items() if _has(each, "accuracy")}
-
-
-def _has(figures: Mapping[str, Any], name: str) -> bool:
+def has(figures: Mapping[str, Any], name: str) -> bool:
+    """Whether a report in JSON has a number of this name."""
     return type(figures.get(name)) in (int, float)
 
 
@@ -93,7 +30,7 @@ def metrics(findings: Findings) -> Section | None:
         )
         return Section("Metrics", (table, *_parts(findings), Paragraph(_basis(judged))))
     figures = [state.metrics or {} for state in (findings.old, findings.new)]
-    names = [name for name in dict.fromkeys([*figures[1], *figures[0]]) if any(_has(each, name) for each in figures)]
+    names = [name for name in dict.fromkeys([*figures[1], *figures[0]]) if any(has(each, name) for each in figures)]
     rows = (Row((name.replace("_", " "), *_plain(figures, name))) for name in names if name not in NOT_FIGURES)
     table = Table(("Metric", "Base", "Head", "Difference"), tuple(rows), numbers=(1, 2, 3))
     return Section("Metrics", (table, *_parts(findings))) if table.rows else None
@@ -107,7 +44,7 @@ def _judged(each: Difference) -> Row:
 
 
 def _plain(figures: list[Mapping[str, Any]], name: str) -> tuple[str, str, str]:
-    old, new = (each[name] if _has(each, name) else None for each in figures)
+    old, new = (each[name] if has(each, name) else None for each in figures)
     values = ["" if value is None else f"{value:.4f}" for value in (old, new)]
     return values[0], values[1], "" if old is None or new is None else signed(new - old, 4)
 
