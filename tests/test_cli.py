@@ -113,6 +113,16 @@ def test_folds_that_are_none_are_refused(
     assert "argument --folds: " in capsys.readouterr().err
 
 
+def test_without_a_command_the_help_tells_of_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert waymark(monkeypatch) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("usage: waymark [-h] command ...\n")
+    assert "    promote   make a model the champion, if it is better beyond chance\n" in shown.err
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"

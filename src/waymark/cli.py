@@ -1,6 +1,7 @@
 """`waymark`: what a person asks now and then, beside the stage graph that DVC runs."""
 
 import argparse
+import sys
 
 from waymark.commands import data, experiments, pull_requests, service
 from waymark.errors import exit_with_sentence
@@ -8,7 +9,7 @@ from waymark.errors import exit_with_sentence
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="waymark", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(metavar="command")
     for group in (data, experiments, pull_requests, service):
         group.add(commands)
     return parser
@@ -16,7 +17,11 @@ def _parser() -> argparse.ArgumentParser:
 
 @exit_with_sentence
 def main() -> int:
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if "run" not in arguments:
+        parser.print_help(sys.stderr)
+        return 2
     return int(arguments.run(arguments))
 
 
