@@ -27,7 +27,8 @@ def main() -> None:
     runs = address.experiment(address.connect(), params.load().dataset)
     # Without the end MLflow shows its pages for language models.
     page = f"http://{HOST}:{port}/#/experiments/{runs}/runs?workflowType=machine_learning"
-    print(f"In some seconds, open {page}\nCtrl-C ends it.", flush=True)
+    how = "There, click a run, then Model metrics for its curves; tick two and press Compare."
+    print(f"In some seconds, open {page}\n{how}\nCtrl-C ends it.", flush=True)
     # The address may hold a database's password, and a command line is there for everyone on the machine to read.
     os.environ.update(SWITCHES | {"MLFLOW_BACKEND_STORE_URI": uri})
     command = ["mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]

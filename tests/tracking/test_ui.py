@@ -44,8 +44,14 @@ def test_pages_open_and_end_with_ctrl_c(tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     shutil.copy(ROOT / "params.yaml", tmp_path)
     own = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
-    process = subprocess.Popen([sys.executable, str(SCRIPT), "--port", str(port)], env=os.environ | own, cwd=tmp_path)
+    command = [sys.executable, str(SCRIPT), "--port", str(port)]
+    process = subprocess.Popen(command, env=os.environ | own, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
+        assert process.stdout.readline().startswith(f"In some seconds, open http://127.0.0.1:{port}/#/experiments/")
+        assert process.stdout.readline() == (
+            "There, click a run, then Model metrics for its curves; tick two and press Compare.\n"
+        )
         deadline = time.monotonic() + PATIENCE
         page = ""
         while not page and time.monotonic() < deadline and process.poll() is None:
