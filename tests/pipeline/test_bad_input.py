@@ -43,12 +43,12 @@ def stage(folder: Path, name: str, file_limit: int | None = None) -> "subprocess
 
 
 def sentence(ended: "subprocess.CompletedProcess[str]") -> str:
-    """The one line that a failed stage leaves for its user."""
+    """The one line that a failed stage leaves for its user, below what it told of its progress."""
     assert ended.returncode == 1, ended.stderr
-    lines = ended.stderr.strip().splitlines()
-    assert len(lines) == 1, ended.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0].removeprefix("error: ")
+    *before, last = ended.stderr.strip().splitlines()
+    assert all(line.startswith(("epoch ", "warning: ")) for line in before), ended.stderr
+    assert last.startswith("error: ")
+    return last.removeprefix("error: ")
 
 
 def contents(folder: Path) -> dict[str, str]:
