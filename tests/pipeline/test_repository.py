@@ -147,7 +147,7 @@ def test_experiment_reruns_from_the_changed_stage_on_and_can_be_compared(
 
     # dvc.lock's hash leads from DVC's experiment to MLflow's run, and back.
     listed = json.loads(run(published, "waymark", "runs", "--format", "json", "--commits", "1").stdout)
-    workspace, commit, experiment = (row for row in listed if row["kind"] != "run")
+    workspace, experiment, commit = (row for row in listed if row["kind"] != "run")
     assert (experiment["experiment"], experiment["run_name"]) == ("gentler", "gentler")
     assert experiment["run"] == workspace["run"] != commit["run"] != ""
 
