@@ -18,8 +18,9 @@ def test_networks_of_other_seeds_and_worse_ones_are_judged_and_kept(tmp_path: Pa
     assert ran.returncode in (0, 1), ran.stderr
     assert ran.stdout.startswith("1 pairs of networks; 176 test images, in 176 groups\n")  # 22 classes of 2 tracks of 4
     said = re.findall(r"^(.+?)  +[01] of 1, +[\d.]+ % +[01] of 1, +[\d.]+ %$", ran.stdout, re.MULTILINE)
-    assert said[:4] == ["the verdict", "without seed_std", "McNemar's test alone", "the interval alone"]
-    assert said[4:6] == ["accuracy", "balanced accuracy"]
+    assert said[:3] == ["the verdict", "at params.yaml's seed_std", "without seed_std"]
+    assert said[3:5] == ["McNemar's test alone", "the interval alone"]
+    assert said[5:7] == ["accuracy", "balanced accuracy"]
     assert len(list(tmp_path.glob("*/seed-*.parquet"))) == 4
     written = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/seed-*.parquet")}
     again = subprocess.run(command, capture_output=True, text=True, timeout=600)
