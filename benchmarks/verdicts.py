@@ -227,7 +227,8 @@ def in_points(shares: Sequence[float]) -> str:
 
 def by_metric(old: pd.DataFrame, new: pd.DataFrame, seed_std: float) -> dict[str, Verdict]:
     thresholds = old["threshold"].iloc[0], new["threshold"].iloc[0]
-    return {each.name: each.verdict for each in differences(pair(old, new), *thresholds, seed_std)}
+    paired = pair(old, new)
+    return {each.name: each.verdict for each in differences(paired, compare(paired, seed_std), *thresholds)}
 
 
 def count(name: str, alike: Sequence[Verdict], apart: Sequence[Verdict]) -> tuple[float, float]:

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from waymark.judging import differences as judged
 from waymark.judging import metrics
 from waymark.judging.comparison import Paired, compare, pair
-from waymark.judging.differences import RESAMPLES, Difference, differences
+from waymark.judging.differences import RESAMPLES, Difference
 from waymark.judging.resampling import draws, interval
 
 Probabilities = NDArray[np.float64]
@@ -46,6 +47,10 @@ def predictions(probabilities: Probabilities, groups: NDArray[np.int64] = GROUPS
 
 def paired(old: Probabilities, new: Probabilities, groups: NDArray[np.int64] = GROUPS) -> Paired:
     return pair(predictions(old, groups), predictions(new, groups))
+
+
+def differences(both: Paired, old_threshold: float, new_threshold: float, seed_std: float = 0.0) -> list[Difference]:
+    return judged.differences(both, compare(both, seed_std), old_threshold, new_threshold)
 
 
 def by_name(found: list[Difference]) -> dict[str, Difference]:

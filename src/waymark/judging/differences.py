@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from waymark.judging.comparison import Comparison, Paired, Verdict, compare, verdict
+from waymark.judging.comparison import Comparison, Paired, Verdict, verdict
 from waymark.judging.metrics import BINS
 from waymark.judging.resampling import FEWEST, Interval, draws, interval
 
@@ -34,15 +34,14 @@ class Difference:
     verdict: Verdict
 
 
-def differences(paired: Paired, old_threshold: float, new_threshold: float, seed_std: float = 0.0) -> list[Difference]:
+def differences(paired: Paired, accuracy: Comparison, old_threshold: float, new_threshold: float) -> list[Difference]:
     """Each metric of judging/metrics.py on the images that both tests share, in its order.
 
-    The thresholds are the contracts'. Accuracy has the interval and the verdict of `compare`. Another metric is
+    The thresholds are the contracts'; `accuracy`, what `compare` says of `paired`, stands as it is. Another metric is
     "better" or "worse" where its interval leaves 0 out even if seeds widen it by the factor by which they widen
     accuracy's: how its own values spread between seeds is not known. Classes without images do not count, in a resample
     neither.
     """
-    accuracy = compare(paired, seed_std)
     old, new = _Model(paired, "old", old_threshold), _Model(paired, "new", new_threshold)
     everything = np.ones((1, accuracy.groups), np.int64)
     before, after = old.figures(everything), new.figures(everything)

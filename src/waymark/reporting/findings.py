@@ -113,10 +113,10 @@ def _judge(old: Snapshot, new: Snapshot) -> Judgement | None:
     before, after = old.contract.class_names, new.contract.class_names
     names = (*after, *(name for name in before if name not in after))
     paired = pair(renumbered(old.predictions, before, after), new.predictions)
-    seed_std = new.params.get("seed_std", 0.0)
+    comparison = compare(paired, new.params.get("seed_std", 0.0))
     return Judgement(
-        comparison=compare(paired, seed_std),
-        differences=differences(paired, old.contract.threshold, new.contract.threshold, seed_std),
+        comparison=comparison,
+        differences=differences(paired, comparison, old.contract.threshold, new.contract.threshold),
         movers=movers(paired, len(names)),
         paired=paired,
         class_names=names,
