@@ -8,7 +8,7 @@ from pathlib import Path
 
 from waymark.errors import WaymarkError
 
-_EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/.+")  # DVC's: beside these stand its own stashes
+_EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # DVC's: beside these stand its own stashes
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,13 @@ def resolve(root: Path, name: str) -> str:
         raise WaymarkError(f"{root.resolve()}: not in a git repository; run from a clone of one")
     if commit := _commit(root, name):
         return commit
-    experiments = _text(root, "for-each-ref", "--format=%(refname)", "refs/exps").split()
-    found = [reference for reference in experiments if reference.rpartition("/")[2] == name]
+    found = [commit for called, commit in experiments(root) if called == name]
     if len(found) > 1:
         raise WaymarkError(
             f"{name!r}: the name of {len(found)} experiments; name one by its commit, from `dvc exp show`"
         )
     if found:
-        return _commit(root, found[0])
+        return found[0]
     if _text(root, "rev-parse", "--is-shallow-repository") == "true":
         raise WaymarkError(
             f"{name!r}: git does not have it, for this clone is shallow; run `git fetch --unshallow`, or check out with"
@@ -45,6 +44,26 @@ def resolve(root: Path, name: str) -> str:
     raise WaymarkError(
         f"{name!r}: no revision that git knows, nor an experiment of DVC's; run `git fetch` or see `git branch -a`"
     )
+
+
+def experiments(root: Path, *only: str) -> list[tuple[str, str]]:
+    """Name and commit of DVC's experiments, the latest first; `only` are options of `git for-each-ref`."""
+    form = "--format=%(objectname) %(refname)"
+    lines = _text(root, "for-each-ref", "--sort=-committerdate", form, *only, "refs/exps").splitlines()
+    named = [(_EXPERIMENT.fullmatch(reference), commit) for commit, reference in map(str.split, lines)]
+    return [(found[1], commit) for found, commit in named if found]
+
+
+def commits(root: Path, count: int, path: str) -> list[tuple[str, str]]:
+    """The last `count` commits of the branch that changed `path`, and the first line of each one's message."""
+    said = _text(root, "log", f"--max-count={count}", "--format=%H %s", "--", path)
+    lines = said.encode(errors="surrogateescape").decode(errors="replace").splitlines()  # a message may be no UTF-8
+    return [(commit, subject) for commit, _, subject in (line.partition(" ") for line in lines)]
+
+
+def user(root: Path) -> str:
+    """The name that git puts on commits; empty where it knows none."""
+    return _text(root, "config", "user.name")
 
 
 def read(root: Path, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
@@ -84,8 +103,7 @@ def missing_commits(root: Path, old: str, new: str) -> int:
 
 def start(root: Path, commit: str) -> str:
     """The commit that a DVC experiment began at, which is never merged; of any other commit, the commit itself."""
-    names = _text(root, "for-each-ref", "--format=%(refname)", "--points-at", commit, "refs/exps").split()
-    if not any(map(_EXPERIMENT.fullmatch, names)):
+    if not experiments(root, f"--points-at={commit}"):
         return commit
     kept = _text(root, "for-each-ref", "--count=1", "--contains", commit, "refs/heads", "refs/remotes", "refs/tags")
     return commit if kept else _commit(root, f"{commit}^") or commit

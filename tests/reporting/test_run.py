@@ -174,7 +174,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Repository:
         repository.dvc("repro")
         repository.commit(name)
         repository.git("tag", f"at-{name}")
-    repository.git("update-ref", "refs/exps/ab/cdef/tuned", "at-new")
+    repository.git("update-ref", f"refs/exps/ab/{38 * 'c'}/tuned", "at-new")
     repository.dvc("push", "--all-commits")
     return repository
 

@@ -70,14 +70,14 @@ def test_workspace_leads_to_its_run_also_after_a_comment_in_the_code_changed(
     client: "MlflowClient", tmp_path: Path, write_outcome: "WriteOutcome"
 ) -> None:
     write_outcome(tmp_path, "led")
-    assert runs.of_workspace(client, tmp_path, "led") is None
+    assert runs.of_lock(client, "led", (tmp_path / "dvc.lock").read_text(encoding="utf-8")) is None
     run, _ = recording.record(client, tmp_path)
     write_outcome(tmp_path, "led", params={"expected_images": 7})
-    found = runs.of_workspace(client, tmp_path, "led")
+    found = runs.of_lock(client, "led", (tmp_path / "dvc.lock").read_text(encoding="utf-8"))
     assert found is not None
     assert found.info.run_id == run.info.run_id
     write_outcome(tmp_path, "led", seed=1)
-    assert runs.of_workspace(client, tmp_path, "led") is None
+    assert runs.of_lock(client, "led", (tmp_path / "dvc.lock").read_text(encoding="utf-8")) is None
 
 
 def test_all_pages_are_read(client: "MlflowClient", monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,11 @@ leaves the old champion or the new one, and the same command finishes what it be
 import getpass
 import json
 import logging
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waymark import contract, params, paths
+from waymark import contract, git, params, paths
 from waymark.errors import WaymarkError
 from waymark.judging import gates, latency
 from waymark.params import Params
@@ -204,8 +203,7 @@ def _settled(models: Registry, champion: Version) -> str:
 
 def _now_and_who(root: Path) -> str:
     try:
-        command = ["git", "-C", str(root), "config", "user.name"]
-        who = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+        who = git.user(root)
+    except WaymarkError:  # there is no git
         who = ""
     return f"on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by {who or getpass.getuser()}"

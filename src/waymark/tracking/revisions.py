@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -15,7 +14,6 @@ from waymark import git, paths
 from waymark.errors import WaymarkError
 from waymark.tracking import identity
 
-_EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # DVC's: beside these stand its own stashes
 _PARAMETERS = re.compile(r"^    params:\n((?: {6}.*\n)+)", re.MULTILINE)  # a stage's in dvc.lock, as DVC writes it
 
 
@@ -81,9 +79,7 @@ def _workspace(root: Path) -> Iterator[Revision]:
 
 
 def _commits(root: Path, count: int) -> Iterator[Revision]:
-    lines = _lines(root, "log", f"--max-count={count}", "--format=%H %s", "--", identity.LOCK.as_posix())
-    for line in lines:
-        commit, _, subject = line.partition(" ")
+    for commit, subject in git.commits(root, count, identity.LOCK.as_posix()):
         yield from _committed(root, "commit", subject, commit)
 
 
@@ -91,17 +87,14 @@ def experiment_lock(root: Path, name: str) -> str | None:
     """The dvc.lock of the DVC experiment of this name, of the latest where several are called so."""
     try:
         return next((revision.lock for revision in _experiments(root, name)), None)
-    except WaymarkError:  # outside git there are none
+    except WaymarkError:  # without git there are none
         return None
 
 
 def _experiments(root: Path, named: str | None = None) -> Iterator[Revision]:
-    lines = _lines(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
-    for line in lines:
-        commit, _, reference = line.partition(" ")
-        found = _EXPERIMENT.fullmatch(reference)
-        if found and named in (None, found[1]):
-            yield from _committed(root, "experiment", found[1], commit)
+    for name, commit in git.experiments(root):
+        if named in (None, name):
+            yield from _committed(root, "experiment", name, commit)
 
 
 def _committed(root: Path, kind: Literal["commit", "experiment"], name: str, commit: str) -> Iterator[Revision]:
@@ -119,11 +112,3 @@ def _revision(
             yield revision
     except (KeyError, ValueError):
         return
-
-
-def _lines(root: Path, *command: str) -> list[str]:
-    try:
-        done = subprocess.run(["git", "-C", str(root), *command], capture_output=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise WaymarkError(f"git {command[0]} failed ({type(error).__name__}); see `git {command[0]}` itself") from None
-    return done.stdout.decode(errors="replace").splitlines()

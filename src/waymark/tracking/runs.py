@@ -1,7 +1,6 @@
 """MLflow's runs of a data set, found by what people and dvc.lock know of them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waymark.errors import WaymarkError
@@ -50,16 +49,6 @@ def of_lock(client: "MlflowClient", dataset: str, text: str) -> "Run | None":
         if value and (found := known(client, dataset, f"tags.`waymark.{tag}` = '{value}'")):
             return found[0]
     return None
-
-
-def of_workspace(client: "MlflowClient", root: Path, dataset: str) -> "Run | None":
-    """The run of the files under `root`; None where MLflow does not know them."""
-    outcome = identity.outcome_of_files(root)
-    lock = identity.lock_of_files(root)
-    if lock is not None:
-        return of_lock(client, dataset, lock)
-    found = known(client, dataset, f"tags.`waymark.outcome_sha256` = '{outcome}'") if outcome else []
-    return found[0] if found else None
 
 
 def find(client: "MlflowClient", dataset: str, text: str) -> "Run":
