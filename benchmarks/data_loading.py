@@ -89,10 +89,10 @@ class InPieces(pl.Callback):
 
     def _pieces(self, classifier: Classifier, arithmetic: contextlib.AbstractContextManager[None]) -> dict[str, float]:
         began = time.perf_counter()
-        images, labels, draws = next(self.batches)
+        batch = next(self.batches)
         gathered = time.perf_counter()
         with arithmetic:
-            augmented = classifier.augment(classifier.normalise(images), draws)
+            augmented, labels = classifier.augmented(batch)
             inputs = augmented.contiguous(memory_format=torch.channels_last)
             ready = time.perf_counter()
             logits = self.network(inputs)

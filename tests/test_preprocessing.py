@@ -21,7 +21,7 @@ from torch import nn
 
 from waymark.contract import Colour, Contract, Equalise, decode
 from waymark.learning.augmentation import Augmentation
-from waymark.learning.classifier import Classifier
+from waymark.learning.classifier import Classifier, as_float
 from waymark.predictor import Predictor
 from waymark.serving.answering import Answering
 from waymark.serving.instruments import Instruments
@@ -160,7 +160,8 @@ def test_grey_is_the_luma_of_bt_601_in_three_equal_channels() -> None:
 
 def test_torch_normalises_as_the_contract_does() -> None:
     every_level = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
-    still = Augmentation(rotation=0, scale=0, shift=0, shear=0, light=0)
-    learner = Classifier(nn.Identity(), still, MEAN, STD, lr=0.1, weight_decay=0, label_smoothing=0)
-    learned = learner.normalise(torch.from_numpy(every_level)).numpy()
+    learner = Classifier(
+        nn.Identity(), Augmentation(), MEAN, STD, optimizer="sgd", lr=0.1, weight_decay=0, label_smoothing=0
+    )
+    learned = learner.normalised(as_float(torch.from_numpy(every_level))).numpy()
     assert learned == pytest.approx(contract().normalise(every_level), abs=1e-6)

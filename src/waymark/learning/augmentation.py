@@ -5,6 +5,8 @@ of processes, nor a resumed run changes what an image looks like in an epoch.
 """
 
 from dataclasses import dataclass
+from enum import IntEnum, auto
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,49 +14,124 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-DRAWS = 9  # rotation, scale, two shifts, shear, aspect, brightness, contrast, flip
+
+class Draw(IntEnum):
+    """What each of an image's random numbers decides."""
+
+    ROTATION = 0
+    SCALE = auto()
+    SHIFT_X = auto()
+    SHIFT_Y = auto()
+    SHEAR = auto()
+    ASPECT = auto()
+    BRIGHTNESS = auto()
+    CONTRAST = auto()
+    MIRROR = auto()
+    RED = auto()
+    GREEN = auto()
+    BLUE = auto()
+    BLUR = auto()
+    NOISE = auto()
+    TEXTURE = auto()
+
+
+DRAWS = len(Draw)
+BRIGHTEST = 0.4  # of the whole range from black to white: how far `light` = 1 would move an image's mean
+# A blurred image is averaged over cells of so many pixels, rows and columns: out of focus, or moved during exposure.
+CELLS = ((2, 2), (3, 3), (4, 4), (1, 4), (4, 1))
+TEXTURES = 64  # fields of noise that are drawn from
+NOISY = 0.5  # share of the images that get noise; the others stay clean
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Largest change of each kind; 0 everywhere leaves images as they are."""
 
-    rotation: float  # degrees either way
-    scale: float  # share of the size
-    shift: float  # share of the side, each axis
-    shear: float  # degrees either way
-    light: float  # share of brightness and of contrast
-    flip: bool = False  # half of the images are mirrored, left to right
+    rotation: float = 0  # degrees either way
+    scale: float = 0  # share of the size
+    shift: float = 0  # share of the side, each axis
+    shear: float = 0  # degrees either way
+    light: float = 0  # contrast between (1 - light) and 1 / (1 - light) times; brightness by BRIGHTEST of it
+    colour: float = 0  # share of each channel's brightness
+    blur: float = 0  # share of the images that are blurred
+    noise: float = 0  # largest standard deviation of noise, as a share of the range from black to white
+    mirrored: tuple[int, ...] = ()  # class of each class's mirror image, -1 where that is no class; () mirrors none
 
-    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Change (N, 3, S, S) normalised images by `draws`, (N, DRAWS) in [-1, 1)."""
+    @torch.no_grad()
+    def __call__(self, images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Change (N, 3, S, S) images in [0, 1] and their labels (N,) by `draws`, (N, DRAWS) in [-1, 1)."""
+        if self.mirrored:
+            images, labels = self._mirror(images, labels, draws[:, Draw.MIRROR])
+        if self.blur:
+            images = self._blur(images, draws[:, Draw.BLUR])
         grid = F.affine_grid(self.matrices(draws), list(images.shape), align_corners=False)
         # The border repeats: zeros would tell the network where the image ends.
         warped = F.grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
-        return self.relight(warped, draws)
+        return self.relight(warped, draws).clamp_(0, 1), labels  # what a camera cannot hold is black or white
+
+    def _mirror(self, images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        others = torch.tensor(self.mirrored, device=labels.device)[labels]
+        turned = (draws < 0) & (others >= 0)
+        return torch.where(turned.view(-1, 1, 1, 1), images.flip(3), images), torch.where(turned, others, labels)
+
+    def _blur(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Average a share of the images over cells and smooth the cells out again."""
+        kinds = ((draws + 1) / 2 / self.blur * len(CELLS)).floor()
+        images, side = images.clone(), images.shape[-1]
+        for kind, (rows, columns) in enumerate(CELLS):
+            here = (kinds == kind).nonzero().flatten()
+            if len(here):
+                size = (max(round(side / rows), 1), max(round(side / columns), 1))
+                coarse = F.interpolate(images[here], size=size, mode="area")
+                images[here] = F.interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False)
+        return images
 
     def matrices(self, draws: Tensor) -> Tensor:
         """(N, 2, 3) maps from output to input coordinates, where the image spans [-1, 1]."""
-        angle, shear = draws[:, 0] * np.deg2rad(self.rotation), torch.tan(draws[:, 4] * np.deg2rad(self.shear))
+        angle = draws[:, Draw.ROTATION] * np.deg2rad(self.rotation)
+        shear = torch.tan(draws[:, Draw.SHEAR] * np.deg2rad(self.shear))
         # Aspect varies by a quarter of the scale's share: signs are seen at an angle, not squashed.
-        width = 1 + self.scale * (draws[:, 1] + 0.25 * draws[:, 5])
-        height = 1 + self.scale * (draws[:, 1] - 0.25 * draws[:, 5])
+        width = 1 + self.scale * (draws[:, Draw.SCALE] + 0.25 * draws[:, Draw.ASPECT])
+        height = 1 + self.scale * (draws[:, Draw.SCALE] - 0.25 * draws[:, Draw.ASPECT])
+        x, y = 2 * self.shift * draws[:, Draw.SHIFT_X], 2 * self.shift * draws[:, Draw.SHIFT_Y]
         cosine, sine = torch.cos(angle), torch.sin(angle)
         rows = [
-            torch.stack([cosine * width, (shear * cosine - sine) * height, 2 * self.shift * draws[:, 2]], dim=1),
-            torch.stack([sine * width, (shear * sine + cosine) * height, 2 * self.shift * draws[:, 3]], dim=1),
+            torch.stack([cosine * width, (shear * cosine - sine) * height, x], dim=1),
+            torch.stack([sine * width, (shear * sine + cosine) * height, y], dim=1),
         ]
-        maps = torch.stack(rows, dim=1)
-        if self.flip:
-            maps[:, 0] *= torch.where(draws[:, 8] < 0, -1.0, 1.0).view(-1, 1)
-        return maps
+        return torch.stack(rows, dim=1)
 
     def relight(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Scale each image's contrast around its own mean and move its brightness, both in units of its spread."""
+        """Change contrast around each image's own mean, then brightness, the channels' balance, and add noise."""
         mean = images.mean(dim=(1, 2, 3), keepdim=True)
-        contrast = 1 + self.light * draws[:, 7].view(-1, 1, 1, 1)
-        brightness = self.light * draws[:, 6].view(-1, 1, 1, 1)
-        return (images - mean) * contrast + mean + brightness
+        contrast = (1 - self.light) ** draws[:, Draw.CONTRAST].view(-1, 1, 1, 1)
+        brightness = BRIGHTEST * self.light * draws[:, Draw.BRIGHTNESS].view(-1, 1, 1, 1)
+        lit = (images - mean) * contrast + (mean + brightness)
+        if self.colour:
+            lit = lit * (1 + self.colour * draws[:, Draw.RED : Draw.BLUE + 1].reshape(-1, 3, 1, 1))
+        if self.noise:
+            which = ((draws[:, Draw.TEXTURE] + 1) / 2 * TEXTURES).long().clamp(0, TEXTURES - 1)
+            # From -1 to 0 none, then ever more; the sign of a texture is worth nothing, so it is not drawn.
+            strength = self.noise * (draws[:, Draw.NOISE] + 2 * NOISY - 1).clamp(min=0) / (2 * NOISY)
+            lit = lit + strength.view(-1, 1, 1, 1) * textures(images.shape[-1]).to(images.device)[which]
+        return lit
+
+
+@lru_cache(maxsize=4)
+def textures(side: int) -> Tensor:
+    """(TEXTURES, 3, side, side) noise of mean 0 and spread 1, from grain (white) to clouds and shadows (1/f²).
+
+    The second half is grey. After the spectral primitives of PRIME (Modas et al. 2022, arXiv:2112.13547).
+    """
+    generator = np.random.default_rng(0)
+    white = generator.standard_normal((TEXTURES, 3, side, side))
+    white[TEXTURES // 2 :] = white[TEXTURES // 2 :, :1]
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]) * side
+    slope = np.tile(np.linspace(0, 2, TEXTURES // 2), 2)[:, None, None, None]
+    coloured = np.fft.irfft2(np.fft.rfft2(white) / np.maximum(frequency, 1) ** slope, s=(side, side))
+    coloured -= coloured.mean(axis=(2, 3), keepdims=True)
+    coloured /= coloured.std(axis=(1, 2, 3), keepdims=True)
+    return torch.from_numpy(coloured.astype(np.float32))
 
 
 def draws(seed: int, epoch: int, count: int) -> NDArray[np.float32]:

@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]  # it has no __all__
 from torch import Tensor, nn
 
 from waymark.errors import WaymarkError
 from waymark.learning.augmentation import Augmentation
 from waymark.learning.data import Batch
 
-MOMENTUM = 0.9  # Nesterov's, the value that residual nets are trained with since He et al. 2016
+MOMENTUM = 0.9  # SGD's, in Nesterov's form, the value of residual nets since He et al. 2016, and Muon's
 WARM_UP = 0.2  # share of the steps in which the learning rate rises
 NO_DECAY = 1  # biases and normalisation have one dimension; decaying them only costs accuracy (arXiv:1812.01187, 3.1)
 
@@ -22,6 +24,11 @@ OnEpoch = Callable[[Mapping[str, float]], None]
 
 def ignore(_: Mapping[str, float]) -> None:
     """Nobody is told of an epoch."""
+
+
+def as_float(images: Tensor) -> Tensor:
+    """(N, S, S, 3) uint8 to (N, 3, S, S) float32 in [0, 1]; the memory stays channels-last, as convolutions prefer."""
+    return images.permute(0, 3, 1, 2).float() / 255
 
 
 class Classifier(pl.LightningModule):
@@ -34,6 +41,7 @@ class Classifier(pl.LightningModule):
         mean: Sequence[float],
         std: Sequence[float],
         *,
+        optimizer: str,
         lr: float,
         weight_decay: float,
         label_smoothing: float,
@@ -41,26 +49,42 @@ class Classifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.on_epoch = on_epoch
-        self.network, self.augment = network, augment
+        self.network, self.augment, self.optimizer = network, augment, optimizer
         self.lr, self.weight_decay, self.label_smoothing = lr, weight_decay, label_smoothing
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
-        self.history: list[dict[str, float]] = []
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self._rows: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """(N, S, S, 3) uint8 to (N, 3, S, S) float32 in channels-last memory, which convolutions prefer."""
-        return (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """One row an epoch: epoch, loss and accuracy on train (augmented) and val."""
+        return [{key: value for key, value in row.items() if key != "lr"} for row in self._rows]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["rows"], checkpoint["sums"] = self._rows, self._sums
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._rows, self._sums = list(checkpoint["rows"]), dict(checkpoint["sums"])
+
+    def augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The network's input for training, as `normalised` makes it, and the labels, which a mirror may change."""
+        images, labels, draws = batch
+        changed, labels = self.augment(as_float(images), labels, draws)
+        return self.normalised(changed), labels
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """(N, 3, S, S) in [0, 1] to zero mean and unit spread a channel."""
+        return (images - self.mean) / self.std
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        images, labels, draws = batch
-        return self._step("train", self.augment(self.normalise(images), draws), labels)
+        return self._step("train", *self.augmented(batch))
 
     def validation_step(self, batch: Batch, _: int) -> None:
         images, labels, _draws = batch
-        self._step("val", self.normalise(images), labels)
+        self._step("val", self.normalised(as_float(images)), labels)
 
     def _step(self, split: str, images: Tensor, labels: Tensor) -> Tensor:
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
@@ -68,7 +92,7 @@ class Classifier(pl.LightningModule):
         right = (logits.argmax(dim=1) == labels).sum()
         count = torch.full_like(right, len(labels))
         seen = torch.stack([loss.detach().double() * count, right, count])
-        self._sums[split] = self._sums[split] + seen if split in self._sums else seen
+        self._sums[split] = self._sums[split].to(seen.device) + seen if split in self._sums else seen
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -81,8 +105,8 @@ class Classifier(pl.LightningModule):
                 f"lr: training came apart in epoch {row['epoch']}, its loss is no longer finite; {self.lr:g} is too "
                 "high a learning rate for this network, try a tenth of it"
             )
-        self.history.append(row)
-        self.on_epoch(row | {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]})
+        self._rows.append(row | {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]})
+        self.on_epoch(self._rows[-1])
         self.log_dict({key: value for key, value in row.items() if key != "epoch"}, prog_bar=True)
 
     def on_sanity_check_end(self) -> None:
@@ -93,7 +117,7 @@ class Classifier(pl.LightningModule):
             {"params": [p for p in self.network.parameters() if p.ndim > NO_DECAY], "weight_decay": self.weight_decay},
             {"params": [p for p in self.network.parameters() if p.ndim <= NO_DECAY], "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=MOMENTUM, nesterov=True)
+        optimizer = create_optimizer_v2(groups, self.optimizer, lr=self.lr, momentum=MOMENTUM)
         steps = int(self.trainer.estimated_stepping_batches)
         # torch divides by the steps of the rise less one: five steps in all would be divided by zero.
         rise = WARM_UP if steps * WARM_UP != 1 else 2 * WARM_UP
