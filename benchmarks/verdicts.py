@@ -131,10 +131,11 @@ def learn(settings: Params, seed: int) -> Path:
     prepared = contract.read(paths.PREPARED_CONTRACT)
     train, val, test = (Images(paths.images(split), paths.rows(split)) for split in ("train", "val", "test"))
     model, _ = training.fit_on(settings.model_copy(update={"seed": seed}), prepared, train, val)
+    groups = pd.read_parquet(paths.rows("val"))["group"].to_numpy()
     logits = partial(onnx_export.logits, model, contract=prepared)
 
     def predictions() -> pd.DataFrame:
-        completed, _ = export.fit(prepared, logits(val.images), val.labels, settings.max_risk)
+        completed, _ = export.fit(prepared, logits(val.images), val.labels, groups, settings.max_risk)
         probabilities = completed.probabilities(logits(test.images))
         return pd.read_parquet(paths.rows("test")).assign(
             predicted=probabilities.argmax(axis=1),

@@ -43,7 +43,8 @@ def write_split(split: str, count: int, part: str = "") -> None:
     images = np.random.default_rng(count).integers(0, 256, (count, 16, 16, 3), np.uint8)
     np.save(paths.images(split), images)
     rows = {"archive": "a.zip", "member": [f"{n}.png" for n in range(count)], "label": np.arange(count) % len(CLASSES)}
-    pd.DataFrame(rows | {"group": "g", "part": part}).to_parquet(paths.rows(split), index=False)
+    tracks = [f"track {n // 2}" for n in range(count)]
+    pd.DataFrame(rows | {"group": tracks, "part": part}).to_parquet(paths.rows(split), index=False)
 
 
 def contents() -> list[bytes]:
@@ -67,6 +68,7 @@ def test_contract_names_the_files_it_was_written_for_and_the_bytes_repeat(traine
 def test_threshold_of_the_contract_keeps_the_promise_on_val_as_the_service_compares(trained: Params) -> None:
     rows = pd.read_parquet(paths.rows("val"))
     rows["label"] = np.where(np.arange(30) % 10, 1, 0)  # this network says 1 of everything: three are wrong
+    rows["group"] = [f"track {number}" for number in range(30)]
     rows.to_parquet(paths.rows("val"))
     export.run(trained.model_copy(update={"max_risk": 0.07}))  # (1 + 1) / (30 + 1) is less: one may be given
     completed = contract.read(paths.CONTRACT)
@@ -87,9 +89,9 @@ def test_val_that_is_too_small_for_the_risk_asked_for_is_named_with_what_it_prom
     half = (0.5, 0.5, 0.5)
     contract = Contract("tiny", CLASSES, image_size=16, crop_margin=0.0, mean=half, std=half)
     logits = np.tile(np.array([[3.0, 0.0, 0.0]], np.float32), (30, 1))
-    completed, risk_promised = export.fit(contract, logits, np.zeros(30, np.int64), 0.005)
-    assert (completed.threshold, risk_promised) == (0.5, 1 / 31)
-    assert caplog.messages == ["warning: max_risk: 30 val images promise 0.032 at best, not 0.005"]
+    completed, risk_promised = export.fit(contract, logits, np.zeros(30, np.int64), np.arange(30) // 3, 0.005)
+    assert (completed.threshold, risk_promised) == (0.5, 1 / 11)
+    assert caplog.messages == ["warning: max_risk: 10 groups of val promise 0.091 at best, not 0.005"]
 
 
 def test_onnx_file_holds_no_path_of_this_machine(trained: Params) -> None:

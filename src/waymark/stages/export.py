@@ -33,7 +33,8 @@ def run(params: Params) -> None:
     with reading(paths.images("val")):
         images = np.load(paths.images("val"), mmap_mode="r")
     with reading(paths.rows("val")):
-        labels = pd.read_parquet(paths.rows("val"), columns=["label"])["label"].to_numpy(np.int64)
+        rows = pd.read_parquet(paths.rows("val"), columns=["label", "group"])
+    labels = rows["label"].to_numpy(np.int64)
     with replacing() as part:
         onnx = part(paths.ONNX)
         onnx_export.export(model, prepared.image_size, onnx)
@@ -42,7 +43,7 @@ def run(params: Params) -> None:
         )
         logits = Predictor(onnx, untempered, params.threads).logits(images)
         difference = parity(model, images, logits, untempered)
-        completed, risk_promised = fit(untempered, logits, labels, params.max_risk)
+        completed, risk_promised = fit(untempered, logits, labels, rows["group"].to_numpy(), params.max_risk)
         completed.write(part(paths.CONTRACT))
         summary = {
             "parameters": sum(p.numel() for p in model.parameters()),
@@ -58,17 +59,24 @@ def run(params: Params) -> None:
 
 
 def fit(
-    untempered: Contract, logits: NDArray[np.float32], labels: NDArray[np.int64], max_risk: float
+    untempered: Contract,
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.generic],
+    max_risk: float,
 ) -> tuple[Contract, float]:
-    """The contract with temperature and threshold fitted to `logits`, and the risk that the threshold promises."""
+    """The contract with temperature and threshold fitted to `logits`, and the risk that the threshold promises.
+
+    The temperature counts images, the threshold `groups`, such as tracks: a temperature that counts groups, too, was
+    further from calibrated on images that neither network nor temperature had seen.
+    """
     tempered = replace(untempered, temperature=fit_temperature(logits, labels))
     probabilities = tempered.probabilities(logits)
     right = probabilities.argmax(axis=1) == labels
-    threshold, risk_promised = fit_threshold(probabilities.max(axis=1), right, max_risk)
+    threshold, risk_promised = fit_threshold(probabilities.max(axis=1), right, groups, max_risk)
     if risk_promised > max_risk:
-        log.warning(
-            "warning: max_risk: %d val images promise %.2g at best, not %g", len(labels), risk_promised, max_risk
-        )
+        count = len(np.unique(groups))
+        log.warning("warning: max_risk: %d groups of val promise %.2g at best, not %g", count, risk_promised, max_risk)
     return replace(tempered, threshold=threshold), risk_promised
 
 
