@@ -4,7 +4,7 @@ The comments in params.yaml tell what each key does; here stands what it may be.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -130,11 +130,16 @@ def load(path: Path = paths.PARAMS) -> Params:
         raise WaymarkError(f"{path}: {_conflict(path) or f'not valid YAML: {reason(error)}'}") from None
     if not isinstance(document, dict):
         raise WaymarkError(f"{path}: expected one `key: value` a line")
+    return checked(document, str(path))
+
+
+def checked(document: Mapping[str, Any], where: str) -> Params:
+    """The parameters that `document` holds, which a person wrote at `where`. Raises WaymarkError as `load` does."""
     try:
         return Params.model_validate(document)
     except ValidationError as error:
         sentences = dict.fromkeys(_sentence(fault) for fault in error.errors())  # each once, in order
-        raise WaymarkError(f"{path}: " + "; ".join(sentences)) from None
+        raise WaymarkError(f"{where}: " + "; ".join(sentences)) from None
 
 
 def _conflict(path: Path) -> str:

@@ -19,6 +19,7 @@ DATABASE = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")  # beside the database
 RECORD = "`dvc repro --force --single-item track`"
 LATER = f"{RECORD} records the results later"
+PARENT = "WAYMARK_PARENT_RUN"  # environment variable: the id of the sweep's run, below which a trial's run stands
 
 _SQLITE = "sqlite:///"
 # Neither a folder, MLflow's former store, nor `sqlite://`, a database in memory that ends with the process.
@@ -67,6 +68,13 @@ def _user(uri: str) -> str:
 def name(dataset: str) -> str:
     """Of the MLflow experiment and of the registered model: only models of one data set can be compared."""
     return f"waymark-{dataset}"
+
+
+def first_tags(dataset: str) -> dict[str, str]:
+    """What is known of a run as it begins: data set, DVC experiment, and the run that it belongs to."""
+    tags = {"waymark.dataset": dataset, "waymark.dvc_experiment": os.environ.get("DVC_EXP_NAME", "")}
+    parent = os.environ.get(PARENT)
+    return tags | ({"mlflow.parentRunId": parent} if parent else {})
 
 
 def connect() -> "MlflowClient":

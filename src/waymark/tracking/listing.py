@@ -88,7 +88,7 @@ def _ask(datasets: Iterable[str]) -> Known:
     try:
         client = address.connect()
         champions = [Registry(client, dataset).champion() for dataset in datasets]
-        found = [run for dataset in sorted(datasets) for run in runs.known(client, dataset)]
+        found = [run for dataset in sorted(datasets) for run in runs.known(client, dataset) if not runs.is_sweep(run)]
     except TrackingError as error:
         log.warning("warning: %s; its runs are not listed", error)
         return Known([], frozenset(), away=True)

@@ -1,10 +1,12 @@
 """The curves of a training while it learns. An MLflow that goes away costs them, never the training."""
 
+import json
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waymark.tracking import address
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
+
+EPOCHS = "WAYMARK_EPOCHS"  # environment variable: a file that gets a line of JSON for each epoch
 
 
 class Curves:
@@ -25,8 +29,7 @@ class Curves:
         try:
             client = address.connect()
             experiment = address.experiment(client, dataset)
-            named = os.environ.get("DVC_EXP_NAME", "")
-            tags = {"waymark.dataset": dataset, "waymark.dvc_experiment": named}
+            tags, named = address.first_tags(dataset), os.environ.get("DVC_EXP_NAME")
             with address.speaking():
                 self._run_id = client.create_run(experiment, tags=tags, run_name=named or None).info.run_id
             self._client = client
@@ -35,6 +38,7 @@ class Curves:
 
     def add(self, epoch: Mapping[str, float]) -> None:
         """One row of the history, and what else is known of the epoch."""
+        _tell_sweep(epoch)
         if self._client is None:
             return
         from mlflow.entities import Metric
@@ -63,6 +67,13 @@ class Curves:
     def _give_up(self, error: TrackingError) -> None:
         self._client = None
         log.warning("warning: %s; training goes on without it, %s", error, LATER)
+
+
+def _tell_sweep(epoch: Mapping[str, float]) -> None:
+    """Let a sweep know, which may end a trial that promises little; it reads whole lines."""
+    if path := os.environ.get(EPOCHS):
+        with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(epoch)) + "\n")
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def _begun(client: "MlflowClient", completed: Contract) -> "Run | None":
 def _begin(client: "MlflowClient", completed: Contract, curves: "Sequence[Point]") -> "Run":
     """A run for a model whose training MLflow did not see: DVC had it in its cache, or MLflow was away."""
     named = os.environ.get("DVC_EXP_NAME", "")
-    tags = {"waymark.dataset": completed.dataset, "waymark.dvc_experiment": named, "waymark.recorded": "from files"}
+    tags = address.first_tags(completed.dataset) | {"waymark.recorded": "from files"}
     run = client.create_run(address.experiment(client, completed.dataset), tags=tags, run_name=named or None)
     _log(client, run.info.run_id, curves, {})
     # As training leaves it: if the recording breaks off, the next one completes this run.

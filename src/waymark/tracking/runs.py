@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+SWEEP = "waymark.sweep"  # tag of a sweep's own run: its name
 _PAGE = 500
 _NAMED = 10  # runs that a sentence names at most
 
@@ -38,6 +39,11 @@ def _pages(client: "MlflowClient", experiment: str, tagged: str) -> "Iterator[Ru
 def complete(run: "Run") -> bool:
     """Whether the stage `track` has put everything into it; else only training did."""
     return "waymark.model_version" in run.data.tags
+
+
+def is_sweep(run: "Run") -> bool:
+    """Whether it is no training's, but stands above those of a sweep."""
+    return SWEEP in run.data.tags
 
 
 def of_lock(client: "MlflowClient", dataset: str, text: str) -> "Run | None":
