@@ -24,6 +24,12 @@ _SECRET = re.compile(  # names of a query's parameters: X-Amz-Signature, AWSAcce
 )
 
 
+SECRET = (
+    "the address holds a user, password, key or signature, which git would keep in params.yaml and dvc.lock; take it"
+    " out, and set the keys in the environment"
+)
+
+
 class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -50,6 +56,9 @@ class Params(BaseModel):
     # network and training
     network: Annotated[str, Field(min_length=1)]
     width: Annotated[int, Field(ge=8, le=256, multiple_of=8)]
+    pretrained: bool
+    weights: str
+    freeze_backbone: bool
     epochs: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"]
     batch_size: Annotated[int, Field(ge=2, le=8192)]
     lr: Annotated[float, Field(gt=0, le=10)]
@@ -80,9 +89,8 @@ class Params(BaseModel):
     def _source_goes_with_dataset(self) -> "Params":
         if _holds_secret(self.source):
             raise ValueError(
-                "source: the address holds a user, password, key or signature, which git would keep in params.yaml and"
-                " dvc.lock; take it out, and set the keys in the environment (AWS_ACCESS_KEY_ID and"
-                " AWS_SECRET_ACCESS_KEY, KAGGLE_API_TOKEN), or download the archive and name its path"
+                f"source: {SECRET} (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, KAGGLE_API_TOKEN), or download the"
+                " archive and name its path"
             )
         if self.dataset == "rendered" and self.source != "auto":
             raise ValueError(f"source: {self.source!r} does not go with dataset: rendered, which is drawn; use auto")
@@ -104,6 +112,36 @@ class Params(BaseModel):
 def _holds_secret(source: str) -> bool:
     """Whether who reads the address can open what it names: its user, or a query as S3, Google and Azure sign it."""
     _, separator, address = source.partition("://")
+    @model_validator(mode="after")
+    def _initial_weights_go_together(self) -> "Params":
+        address, pinned, digest = self.weights.partition("@sha256:")
+        if _holds_secret(address):
+            raise ValueError(
+                f"weights: {SECRET} (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or download the file and name its"
+                " path"
+            )
+        if (pinned and not address) or bool(pinned) != bool(re.fullmatch(r"[0-9a-f]{64}", digest)):
+            raise ValueError(
+                f"weights: {self.weights!r} is not allowed; expected '', a file's path or address, or either with the"
+                " file's digest: signs.safetensors@sha256:<64 hexadecimal digits, as sha256sum prints them>"
+            )
+        if self.pretrained and self.weights:
+            raise ValueError(
+                "pretrained: true does not go with weights, which name another start; use pretrained: false or"
+                " weights: ''"
+            )
+        if self.pretrained and self.network == "sign_resnet":
+            raise ValueError(
+                "pretrained: true does not go with network: sign_resnet, of which timm publishes no weights; use"
+                " pretrained: false or one of timm's networks"
+            )
+        if self.freeze_backbone and not (self.pretrained or self.weights):
+            raise ValueError(
+                "freeze_backbone: true does not go with a network that knows nothing yet; use pretrained: true or name"
+                " its weights"
+            )
+        return self
+
     if not separator:
         return False
     query = address.partition("?")[2].replace(";", "&")

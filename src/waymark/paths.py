@@ -24,6 +24,7 @@ PREPARED_CONTRACT = PREPARED / "contract.json"
 CLASS_PICTURES = PREPARED / "class_pictures.png"  # one square a class, below each other, in the order of labels
 
 # train
+INITIAL_WEIGHTS = Path("data/initial_weights")  # copies of what `weights` names elsewhere; never in git
 WEIGHTS = Path("models/model.safetensors")
 HISTORY = Path("reports/history.csv")
 

@@ -61,6 +61,10 @@ class SignResNet(nn.Module):
         logits: Tensor = self.head(self.features(x))
         return logits
 
+    def get_classifier(self) -> nn.Module:
+        """The layer that tells the classes apart, by timm's name for it."""
+        return self.head[-1]
+
 
 @register_model
 def sign_resnet(
@@ -72,16 +76,21 @@ def sign_resnet(
     return SignResNet(num_classes, width, in_chans)
 
 
-def build(network: str, num_classes: int, width: int) -> nn.Module:
-    """Make `network` by its timm name; `width` applies to sign_resnet only.
-
-    Raises WaymarkError for a name that timm does not know.
-    """
+def check(network: str) -> None:
+    """Raise WaymarkError for a name that timm does not know."""
     if not timm.is_model(network):
         near = ", ".join(difflib.get_close_matches(network, timm.list_models(), n=5))
         raise WaymarkError(
             f"network: {network!r} is unknown" + (f"; near it are {near}" if near else "; see timm.list_models()")
         )
+
+
+def build(network: str, num_classes: int, width: int) -> nn.Module:
+    """Make `network` by its timm name; `width` applies to sign_resnet only.
+
+    Raises WaymarkError for a name that timm does not know.
+    """
+    check(network)
     options: dict[str, Any] = {"width": width} if network == "sign_resnet" else {}
     model: nn.Module = timm.create_model(network, num_classes=num_classes, in_chans=3, **options)
     return model

@@ -11,7 +11,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from waymark import paths
 from waymark.contract import Contract
-from waymark.learning import machine, network, recipes
+from waymark.errors import WaymarkError
+from waymark.learning import initial, machine, recipes
 from waymark.learning.augmentation import Augmentation
 from waymark.learning.classifier import Classifier, OnEpoch, ignore
 from waymark.learning.data import Images, PreparedData
@@ -47,7 +48,7 @@ def fit_on(
         light=params.augment_light,
         flip=recipe.flip,
     )
-    model = network.build(params.network, len(contract.class_names), params.width)
+    model = initial.build(params, len(contract.class_names))
     classifier = Classifier(
         model,
         augment,
@@ -81,3 +82,7 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns of a frozen backbone,
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
+    # It warns of data that begins anew where a training goes on within an epoch; ours does not.
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")

@@ -13,10 +13,12 @@ from waymark.learning import network
 
 
 def write(model: nn.Module, path: Path, *, name: str, num_classes: int, width: int) -> None:
-    """Save the weights with what is needed to build the network again."""
+    """Save the weights with what is needed to build the network again, and where its learning began if from others."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
-    architecture = json.dumps({"network": name, "num_classes": num_classes, "width": width})
-    path.write_bytes(save(tensors, metadata={"waymark": architecture}))
+    architecture: dict[str, object] = {"network": name, "num_classes": num_classes, "width": width}
+    if began := getattr(model, "initial_weights", ""):
+        architecture["initial_weights"] = began
+    path.write_bytes(save(tensors, metadata={"waymark": json.dumps(architecture)}))
 
 
 def read(path: Path) -> nn.Module:
