@@ -3,14 +3,14 @@
 import argparse
 import sys
 
-from waymark.commands import data, experiments, pull_requests, service, sweeps
+from waymark.commands import data, experiments, explanations, pull_requests, service, sweeps
 from waymark.errors import exit_with_sentence
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="waymark", description=__doc__)
     commands = parser.add_subparsers(metavar="command")
-    for group in (data, experiments, sweeps, pull_requests, service):
+    for group in (data, experiments, sweeps, pull_requests, service, explanations):
         group.add(commands)
     return parser
 
