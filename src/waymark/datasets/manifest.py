@@ -4,10 +4,8 @@ import hashlib
 import io
 import math
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from tqdm import tqdm
 from waymark.contract import DAMAGE, FORMATS, ImageError, decode
 from waymark.datasets.archives import ArchiveError
 from waymark.datasets.base import Dataset, Read, Record
+from waymark.datasets.workers import pool
 from waymark.errors import WaymarkError
 
 CHUNK = 256  # images a task: long enough to hide the hand-over, short enough for an even end
@@ -114,15 +113,9 @@ def _measured(
             for chunk in chunks:
                 yield [_row(record, class_names, read_member) for record in chunk]
         return
-    # Spawned, not forked: the same on every platform, and safe in a process that has threads.
-    with ProcessPoolExecutor(
-        min(workers, len(chunks)),
-        get_context("spawn"),
-        initializer=_Worker.start,
-        initargs=(dataset, folder, class_names),
-    ) as pool:
+    with pool(min(workers, len(chunks)), _Worker.start, dataset, folder, class_names) as processes:
         try:
-            yield from pool.map(_Worker.rows, chunks)
+            yield from processes.map(_Worker.rows, chunks)
         except BrokenProcessPool:
             raise WaymarkError(
                 f"{folder}: a process that decodes images was killed, most likely for want of memory; free some"

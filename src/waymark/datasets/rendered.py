@@ -5,11 +5,9 @@ images in tracks with one list a class, test images of other signs in random ord
 """
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -20,6 +18,7 @@ from waymark.datasets.drawing.catalogue import template
 from waymark.datasets.drawing.chance import Chance
 from waymark.datasets.packing import entry
 from waymark.datasets.traffic_sign_names import CLASS_NAMES
+from waymark.datasets.workers import pool
 from waymark.errors import WaymarkError
 
 TRAINING_ARCHIVE = "GTSRB_Final_Training_Images.zip"
@@ -77,9 +76,7 @@ def _drawn(draw: "partial[tuple[_Signs, _Signs]]", workers: int) -> Iterator[tup
     with ExitStack() as stack:
         results: Iterable[tuple[_Signs, _Signs]] = map(draw, labels)
         if workers > 1:
-            # spawn, the one start method that every system has and that no thread of the caller can upset
-            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
-            results = pool.map(draw, labels)
+            results = stack.enter_context(pool(workers)).map(draw, labels)
         # disable=None: no bar where the output is not a terminal
         yield from tqdm(results, desc="drawing signs", total=len(labels), unit="class", disable=None)
 
