@@ -10,12 +10,20 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from waymark import paths
 from waymark.errors import WaymarkError, reason
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _word(value: object) -> object:
+    """PyYAML, which knows YAML 1.1, reads a bare `on` as true; DVC, which knows 1.2, writes it bare."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_word)]
 
 _USER = re.compile(r"[^/?#]*@|[^/?#\[]*:(?!\d*(/|$)).*@")  # user@, or user:password@ though / stands in the password
 _SECRET = re.compile(  # names of a query's parameters: X-Amz-Signature, AWSAccessKeyId, Key-Pair-Id, sig, access_token
@@ -61,6 +69,7 @@ class Params(BaseModel):
     freeze_backbone: bool
     epochs: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"]
     batch_size: Annotated[int, Field(ge=2, le=8192)]
+    optimizer: Literal["sgd", "adamw", "muon"]
     lr: Annotated[float, Field(gt=0, le=10)]
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     label_smoothing: Fraction
@@ -70,12 +79,19 @@ class Params(BaseModel):
     augment_shift: Annotated[float, Field(ge=0, le=0.5)]
     augment_shear: Annotated[float, Field(ge=0, le=45)]
     augment_light: Annotated[float, Field(ge=0, le=0.9)]
-    augment_flip: Literal["auto", "on", "off"]
+    augment_colour: Annotated[float, Field(ge=0, le=0.9)]
+    augment_blur: Annotated[float, Field(ge=0, le=1)]
+    augment_noise: Annotated[float, Field(ge=0, le=1)]
+    augment_flip: Switch
     precision: Literal["auto", "32-true", "bf16-mixed"]
     threads: Annotated[int, Field(ge=1, le=64)]
+    devices: Annotated[int, Field(ge=1, le=64)]
+    strategy: Literal["auto", "ddp"]
+    num_nodes: Annotated[int, Field(ge=1, le=64)]
 
     # answers
     max_risk: Annotated[float, Field(ge=0.0001, le=1)]
+    corruption_images: Annotated[int, Field(ge=0, lt=2**31)]
 
     # promotion
     gate_min_accuracy: Annotated[float, Field(ge=0, le=1)]
@@ -108,10 +124,15 @@ class Params(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _processes_share_a_batch(self) -> "Params":
+        if self.batch_size % (processes := self.devices * self.num_nodes):
+            raise ValueError(
+                f"batch_size: {self.batch_size} images a step cannot be shared evenly by {processes} processes (devices"
+                f" × num_nodes); use a multiple of {processes}"
+            )
+        return self
 
-def _holds_secret(source: str) -> bool:
-    """Whether who reads the address can open what it names: its user, or a query as S3, Google and Azure sign it."""
-    _, separator, address = source.partition("://")
     @model_validator(mode="after")
     def _initial_weights_go_together(self) -> "Params":
         address, pinned, digest = self.weights.partition("@sha256:")
@@ -142,6 +163,10 @@ def _holds_secret(source: str) -> bool:
             )
         return self
 
+
+def _holds_secret(source: str) -> bool:
+    """Whether who reads the address can open what it names: its user, or a query as S3, Google and Azure sign it."""
+    _, separator, address = source.partition("://")
     if not separator:
         return False
     query = address.partition("?")[2].replace(";", "&")

@@ -27,6 +27,7 @@ CLASS_PICTURES = PREPARED / "class_pictures.png"  # one square a class, below ea
 INITIAL_WEIGHTS = Path("data/initial_weights")  # copies of what `weights` names elsewhere; never in git
 WEIGHTS = Path("models/model.safetensors")
 HISTORY = Path("reports/history.csv")
+CHECKPOINT = Path("models/checkpoint")  # of a training under way; no output, since DVC removes those before each run
 
 # export
 ONNX = Path("models/model.onnx")

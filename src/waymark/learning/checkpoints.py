@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,9 @@ SETTINGS = (
     "augment_flip",
     "precision",
     "threads",
+    "devices",
+    "strategy",
+    "num_nodes",
 )  # all that `train` reads of params.yaml
 DIGEST = hashlib.sha256().digest_size
 
@@ -73,7 +77,8 @@ def fingerprint(params: Params) -> Fingerprint:
         paths.PREPARED_CONTRACT,
         *(file(split) for split in ("train", "val") for file in (paths.images, paths.rows)),
     ]
-    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(contract.__file__)]
+    loaded = sorted(name for name in sys.modules if name.startswith(f"{__package__}."))  # by this time, all of them
+    sources = [Path(module.__file__ or "") for module in (contract, *map(sys.modules.__getitem__, loaded))]
     versions = {module.__name__: module.__version__ for module in (np, pl, timm, torch)}
     arithmetic = machine.precision(params.precision), torch.backends.cpu.get_cpu_capability(), torch.cuda.device_count()
     kinds = {

@@ -1,8 +1,9 @@
 """Settings of torch that decide the last bits: threads, deterministic kernels, arithmetic."""
 
 import os
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 
@@ -26,3 +27,14 @@ def precision(wanted: str) -> Precision:
     else:
         has_bf16 = torch.cpu.get_capabilities().get("avx512_bf16", False)
     return "bf16-mixed" if has_bf16 else "32-true"
+
+
+class SeededSteps(pl.Callback):
+    """What a network draws at random in a step, as dropout does, is a pure function of (seed, step, process)."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        sequence = np.random.SeedSequence([self.seed, trainer.global_step, trainer.global_rank])
+        torch.manual_seed(int(sequence.generate_state(1)[0]))

@@ -9,7 +9,7 @@ from pathlib import Path
 from waymark import contract, params, paths
 from waymark.errors import exit_with_sentence
 from waymark.files import replacing
-from waymark.learning import recipes, training, weights
+from waymark.learning import checkpoints, processes, recipes, training, weights
 from waymark.params import Params
 from waymark.tracking import live
 
@@ -20,21 +20,33 @@ def run(params: Params) -> None:
     prepared = contract.read(paths.PREPARED_CONTRACT)
     classes = len(prepared.class_names)
     epochs = recipes.recipe(params).epochs
+    if not processes.first():
+        with processes.following():
+            training.fit(params, prepared, checkpoint=_checkpoint(params))
+        return
 
-    with live.training(params.dataset) as curves:
+    with checkpoints.alone(paths.CHECKPOINT.parent), live.training(params.dataset) as curves:
+        checkpoint = _checkpoint(params)
+        for epoch in checkpoint.epochs():
+            curves.add(epoch)
 
         def told(epoch: Mapping[str, float]) -> None:
             curves.add(epoch)
             if not sys.stderr.isatty():  # else a bar shows it
                 say(epoch, epochs)
 
-        model, history = training.fit(params, prepared, told)
+        model, history = training.fit(params, prepared, told, checkpoint)
         with replacing() as part:
             weights.write(model, part(paths.WEIGHTS), name=params.network, num_classes=classes, width=params.width)
             write_history(history, part(paths.HISTORY))
+        checkpoint.remove()
         curves.learned(weights.sha256(paths.WEIGHTS))
     if sys.stderr.isatty():
         say(history[-1], epochs)
+
+
+def _checkpoint(params: Params) -> checkpoints.Checkpoint:
+    return checkpoints.Checkpoint(paths.CHECKPOINT, checkpoints.fingerprint(params))
 
 
 def say(epoch: Mapping[str, float], epochs: int) -> None:
