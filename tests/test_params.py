@@ -41,6 +41,24 @@ def test_each_key_stands_on_one_line_with_a_comment() -> None:
         ({"dataset": "mnist"}, r"dataset: 'mnist' is not allowed .*'rendered', 'gtsrb', 'cifar10', 'asl' or 'folder'"),
         ({"learning_rate": 0.1}, r"unknown key 'learning_rate'; known are dataset, source"),
         ({"dataset": "rendered", "source": "signs.zip"}, r"'signs\.zip' does not go with dataset: rendered"),
+        ({"pretrained": True}, r"pretrained: true does not go with network: sign_resnet, of which timm publishes no"),
+        ({"pretrained": True, "weights": "a.safetensors"}, r"pretrained: true does not go with weights, which name"),
+        ({"freeze_backbone": True}, r"freeze_backbone: true does not go with a network that knows nothing yet; use"),
+        (
+            {"weights": "a.safetensors@sha256:12ab"},
+            r"weights: 'a\.safetensors@sha256:12ab' is not allowed; expected ''",
+        ),
+        ({"weights": "@sha256:" + "0" * 64}, r"weights: '@sha256:0+' is not allowed"),
+        (
+            {"weights": "s3://me:s3cret@b/a.safetensors"},
+            r"weights: the address holds a user, password, key or signature",
+        ),
+        (
+            {"batch_size": 9, "devices": 2, "num_nodes": 2},
+            r"batch_size: 9 images a step cannot be shared .* multiple of 4",
+        ),
+        ({"devices": 0}, r"devices: 0 is not allowed .*allowed: \[1, 64\]"),
+        ({"strategy": "fsdp"}, r"strategy: 'fsdp' is not allowed .*'auto' or 'ddp'"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, changed: dict[str, object], sentence: str) -> None:
@@ -65,6 +83,14 @@ def test_key_of_two_types_is_refused_in_one_sentence_that_names_both(tmp_path: P
         load_with(tmp_path, epochs=epochs)
     expected = f"params.yaml: epochs: {epochs!r} is not allowed; allowed: auto or a number in [1, 1000]"
     assert str(refused.value).endswith(expected)
+
+
+@pytest.mark.parametrize(("bare", "meant"), [("on", "on"), ("off", "off"), ("auto", "auto")])
+def test_switch_needs_no_quotes(tmp_path: Path, bare: str, meant: str) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "params.yaml"
+    path.write_text(re.sub(r"^augment_flip: \S+", f"augment_flip: {bare}", text, flags=re.MULTILINE), encoding="utf-8")
+    assert load(path).augment_flip == meant
 
 
 def test_folder_has_no_official_source(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from waymark.errors import WaymarkError
 from waymark.learning import augmentation
-from waymark.learning.data import Batches, Images, PreparedData
+from waymark.learning.data import Batches, Images, PreparedData, Resident, keep_on
 
 
 @pytest.fixture
@@ -81,3 +82,44 @@ def test_loader_delivers_each_training_image_once_with_its_label_and_its_draws(p
 def test_missing_array_is_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WaymarkError, match=r"train\.npy: cannot be read \(No such file.*`dvc repro` makes it anew"):
         Images(tmp_path / "train.npy", tmp_path / "train.parquet")
+
+
+def shares(count: int, batch_size: int, seed: int | None, processes: int) -> list[list[list[int]]]:
+    """The batches of each process."""
+    parts = [Batches(count, batch_size, seed, processes=processes, process=rank) for rank in range(processes)]
+    return [[batch.tolist() for batch in part] for part in parts]
+
+
+def test_processes_share_each_batch_of_one_process_evenly() -> None:
+    together = [sorted(chain(*parts)) for parts in zip(*shares(24, 6, 3, processes=3), strict=True)]
+    assert together == [sorted(batch) for batch in visited(24, 6, seed=3)]
+    assert {len(batch) for batch in chain(*shares(24, 6, 3, processes=3))} == {2}
+
+
+@pytest.mark.parametrize("count", range(2, 14))
+def test_processes_judge_each_image_once_in_equally_many_batches(count: int) -> None:
+    parts = shares(count, 4, None, processes=2)
+    assert sorted(chain(*chain(*parts))) == list(range(count))
+    assert len(parts[0]) == len(parts[1])
+    assert all(chain(*parts))
+
+
+@pytest.mark.parametrize(("count", "seed"), [(1, None), (3, 0)])
+def test_images_that_do_not_go_round_are_refused(count: int, seed: int | None) -> None:
+    with pytest.raises(WaymarkError, match=f"devices: 2 processes cannot share {count} images in steps of 4 evenly"):
+        Batches(count, 4, seed, processes=2)
+
+
+def test_split_held_by_a_device_gives_the_same_batches(prepared: Images) -> None:
+    held, indices = Resident(prepared, torch.device("cpu")), np.array([7, 2])
+    prepared.draws = held.draws = augmentation.draws(0, 1, len(prepared))
+    assert len(held) == len(prepared)
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(held[indices], prepared[indices], strict=True))
+
+
+@pytest.mark.parametrize(("free", "kept"), [(241, True), (240, False)])  # the images take 120 bytes
+def test_split_is_held_by_the_device_where_it_takes_less_than_half_of_what_is_free(
+    prepared: Images, free: int, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 1000))
+    assert isinstance(keep_on(torch.device("cpu"), prepared), Resident) is kept

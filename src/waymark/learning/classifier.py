@@ -64,10 +64,16 @@ class Classifier(pl.LightningModule):
         return [{key: value for key, value in row.items() if key != "lr"} for row in self._rows]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["rows"], checkpoint["sums"] = self._rows, self._sums
+        sums = {split: self._of_all_processes(seen) for split, seen in self._sums.items()}
+        checkpoint["rows"], checkpoint["sums"] = self._rows, sums
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._rows, self._sums = list(checkpoint["rows"]), dict(checkpoint["sums"])
+        self._rows = list(checkpoint["rows"])
+        self._sums = dict(checkpoint["sums"]) if self.trainer.is_global_zero else {}
+
+    def _of_all_processes(self, seen: Tensor) -> Tensor:
+        total: Tensor = self.trainer.strategy.reduce(seen.clone(), reduce_op="sum")
+        return total
 
     def augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The network's input for training, as `normalised` makes it, and the labels, which a mirror may change."""
@@ -98,7 +104,7 @@ class Classifier(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         row: dict[str, float] = {"epoch": self.current_epoch + 1}
         for split in ("train", "val"):
-            loss, right, count = self._sums.pop(split).tolist()
+            loss, right, count = self._of_all_processes(self._sums.pop(split)).tolist()
             row |= {f"{split}_loss": loss / count, f"{split}_accuracy": right / count}
         if not math.isfinite(row["train_loss"] + row["val_loss"]):
             raise WaymarkError(

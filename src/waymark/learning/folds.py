@@ -77,6 +77,7 @@ def out_of_fold(
     params: Params, contract: Contract, data: Selection, held_out: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Train once a fold on all other folds; (N, classes) probabilities of the images while they were held out."""
+    params = params.model_copy(update={"devices": 1, "num_nodes": 1})  # Lightning would start this command once a fold
     probabilities = np.zeros((len(data), len(contract.class_names)))
     for fold in np.unique(held_out):
         here = held_out == fold
