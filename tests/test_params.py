@@ -85,12 +85,15 @@ def test_key_of_two_types_is_refused_in_one_sentence_that_names_both(tmp_path: P
     assert str(refused.value).endswith(expected)
 
 
-@pytest.mark.parametrize(("bare", "meant"), [("on", "on"), ("off", "off"), ("auto", "auto")])
-def test_switch_needs_no_quotes(tmp_path: Path, bare: str, meant: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "written", "meant"),
+    [("augment_flip", "on", "on"), ("augment_flip", "off", "off"), ("lr", "1e-05", 1e-05)],
+)
+def test_value_is_read_as_dvc_writes_it(tmp_path: Path, key: str, written: str, meant: object) -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     path = tmp_path / "params.yaml"
-    path.write_text(re.sub(r"^augment_flip: \S+", f"augment_flip: {bare}", text, flags=re.MULTILINE), encoding="utf-8")
-    assert load(path).augment_flip == meant
+    path.write_text(re.sub(rf"^{key}: \S+", f"{key}: {written}", text, flags=re.MULTILINE), encoding="utf-8")
+    assert getattr(load(path), key) == meant
 
 
 def test_folder_has_no_official_source(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import parse_qsl
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from waymark import paths
 from waymark.errors import WaymarkError, reason
@@ -186,10 +187,11 @@ def load(path: Path = paths.PARAMS) -> Params:
     Raises WaymarkError naming every key at fault, its value and what is allowed.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # YAML 1.2, as DVC writes it: by 1.1, which PyYAML knows, a bare 1e-05 is a text and a bare `on` is true.
+        document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise WaymarkError(f"{path}: cannot be read ({error.strerror}); run from the repository's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise WaymarkError(f"{path}: {_conflict(path) or f'not valid YAML: {reason(error)}'}") from None
     if not isinstance(document, dict):
         raise WaymarkError(f"{path}: expected one `key: value` a line")
