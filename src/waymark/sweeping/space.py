@@ -23,6 +23,7 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})")
 _LOG = re.compile(rf"log\(({_NUMBER})(?:\.\.|, *)({_NUMBER})\)")
 _LOG_STARTS = re.compile(r"log\b")
+_TEXT = re.compile(r"[\w./:@%+~ -]+")  # names and addresses: on their way through Hydra and two YAMLs they stay so
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # needs no quotes in a setting of DVC's
 _NO_WORDS = {"true", "false", "null", "nan", "inf"}  # in a setting of DVC's, whatever their case
 _EXPECTED = "expected KEY=A,B,C, KEY=LOW..HIGH, KEY=log(LOW..HIGH) or KEY=VALUE"
@@ -49,6 +50,10 @@ def _knob(setting: str, key: str, text: str) -> BaseDistribution:
     values = [_typed(key, part.strip()) for part in text.split(",")]
     if ".." in text or _LOG_STARTS.match(text) or "" in values:
         raise WaymarkError(f"-S {setting!r}: {_EXPECTED}")
+    if not all(_TEXT.fullmatch(part.strip()) for part in text.split(",")):
+        raise WaymarkError(
+            f"-S {setting!r}: a value has letters, digits and ./:@%+~-_ only; write others to params.yaml"
+        )
     return CategoricalDistribution(tuple(dict.fromkeys(values)))
 
 
@@ -128,7 +133,7 @@ def _quoted(value: Value) -> str:
         return json.dumps(value)
     if _PLAIN.fullmatch(value) and value.lower() not in _NO_WORDS:
         return value
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"'{value}'"
 
 
 def _typed(key: str, text: str) -> Value:
