@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -17,14 +17,6 @@ from waymark import paths
 from waymark.errors import WaymarkError, reason
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-def _word(value: object) -> object:
-    """PyYAML, which knows YAML 1.1, reads a bare `on` as true; DVC, which knows 1.2, writes it bare."""
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
-
-
-Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_word)]
 
 _USER = re.compile(r"[^/?#]*@|[^/?#\[]*:(?!\d*(/|$)).*@")  # user@, or user:password@ though / stands in the password
 _SECRET = re.compile(  # names of a query's parameters: X-Amz-Signature, AWSAccessKeyId, Key-Pair-Id, sig, access_token
@@ -83,7 +75,7 @@ class Params(BaseModel):
     augment_colour: Annotated[float, Field(ge=0, le=0.9)]
     augment_blur: Annotated[float, Field(ge=0, le=1)]
     augment_noise: Annotated[float, Field(ge=0, le=1)]
-    augment_flip: Switch
+    augment_flip: Literal["auto", "on", "off"]
     precision: Literal["auto", "32-true", "bf16-mixed"]
     threads: Annotated[int, Field(ge=1, le=64)]
     devices: Annotated[int, Field(ge=1, le=64)]
