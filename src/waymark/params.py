@@ -144,7 +144,7 @@ class Params(BaseModel):
                 "pretrained: true does not go with weights, which name another start; use pretrained: false or"
                 " weights: ''"
             )
-        if self.pretrained and self.network == "sign_resnet":
+        if self.pretrained and self.network.startswith("sign_resnet"):
             raise ValueError(
                 "pretrained: true does not go with network: sign_resnet, of which timm publishes no weights; use"
                 " pretrained: false or one of timm's networks"

@@ -5,15 +5,37 @@ import torch
 
 from waymark.errors import WaymarkError
 from waymark.learning import network
+from waymark.learning.sign_resnet import LocalContrast, SpatialTransformer
 
 
 @pytest.mark.parametrize("size", [16, 32, 40, 48, 65])
-def test_sign_resnet_takes_any_size(size: int) -> None:
-    assert network.build("sign_resnet", 43, 8)(torch.zeros(2, 3, size, size)).shape == (2, 43)
+@pytest.mark.parametrize("name", network.OURS)
+def test_sign_resnet_takes_any_size(name: str, size: int) -> None:
+    assert network.build(name, 43, 8)(torch.zeros(2, 3, size, size)).shape == (2, 43)
 
 
 def test_sign_resnet_of_the_default_width_stays_under_a_million_parameters() -> None:
-    assert sum(p.numel() for p in network.build("sign_resnet", 43, 32).parameters()) == 701_963
+    assert sum(p.numel() for p in network.build("sign_resnet", 43, 32).parameters()) == 702_251
+
+
+def test_a_picture_at_night_looks_to_sign_resnet_as_it_does_by_day() -> None:
+    by_day = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 4 - 2
+    for night in (by_day * 0.5 - 1.2, by_day * 0.8 + 0.4):
+        assert torch.allclose(LocalContrast()(night), LocalContrast()(by_day), atol=0.01)
+
+
+def test_local_contrast_raises_what_lies_in_the_shadow() -> None:
+    stripes = torch.zeros(1, 3, 48, 48)
+    stripes[..., ::2] = 1
+    stripes[:, :, 24:] *= 0.2  # the lower half in the shadow
+    plain, local = (LocalContrast()(stripes)[:, channel] for channel in (0, -1))
+    assert plain[:, 32:].std() / plain[:, :16].std() == pytest.approx(0.2, abs=1e-3)
+    assert local[:, 32:].std() / local[:, :16].std() > 0.75
+
+
+def test_spatial_transformer_begins_by_leaving_pictures_as_they_are() -> None:
+    pictures = torch.rand(2, 4, 40, 40, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(SpatialTransformer(4).eval()(pictures), pictures, atol=1e-4)
 
 
 @pytest.mark.slow
