@@ -53,3 +53,21 @@ def test_reliability_bins_have_equal_mass() -> None:
 
 def test_a_certain_mistake_has_a_finite_loss() -> None:
     assert np.isfinite(metrics.negative_log_likelihood(np.array([[1.0, 0.0]]), np.array([1])))
+
+
+def test_risk_at_each_coverage_answers_the_surest_first() -> None:
+    curve = metrics.risk_coverage(np.array([0.6, 0.9, 0.7, 0.8]), np.array([False, True, True, False]))
+    expected = [[0.25, 0, 0.9], [0.5, 1 / 2, 0.8], [0.75, 1 / 3, 0.7], [1, 2 / 4, 0.6]]
+    np.testing.assert_allclose(curve, expected)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_risk_is_the_same_everywhere_where_all_are_right_or_all_wrong(right: bool) -> None:
+    curve = metrics.risk_coverage(np.full(3, 1.0), np.full(3, right))
+    assert curve[:, 1].tolist() == [float(not right)] * 3
+
+
+def test_one_class_and_one_image_have_all_metrics() -> None:
+    result = metrics.compute(np.ones((1, 1)), np.array([0]), threshold=0.5)
+    assert (result.accuracy, result.macro_f1, result.negative_log_likelihood, result.brier_score) == (1, 1, 0, 0)
+    assert (result.expected_calibration_error, result.coverage, result.answered_error) == (0, 1, 0)

@@ -136,7 +136,36 @@ def test_evaluate_judges_the_exported_file_on_test(trained: Params) -> None:
     assert confusion["actual"].tolist() == [CLASSES[label] for label in rows["label"]]
     assert confusion["predicted"].tolist() == [CLASSES[label] for label in rows["predicted"]]
     assert pd.read_csv(paths.PLOTS / "reliability.csv")["images"].sum() == 12
+    curve = pd.read_csv(paths.PLOTS / "risk_coverage.csv")
+    assert curve["coverage"].tolist() == pytest.approx([n / 12 for n in range(1, 13)], abs=1e-6)
+    assert curve["answered_error"].iloc[-1] == pytest.approx(1 - metrics["accuracy"], abs=1e-6)
+    assert metrics["area_under_risk_coverage_curve"] == pytest.approx(curve["answered_error"].mean(), abs=1e-6)
     assert contract.read(paths.CONTRACT).onnx_sha256 in paths.MODEL_CARD.read_text(encoding="utf-8")
+
+
+def test_evaluate_corrupts_some_images_and_shows_the_model_foreign_ones(trained: Params) -> None:
+    export.run(trained)
+    write_split("test", 12, "same_signer")
+    rows = pd.read_parquet(paths.rows("test"))
+    rows.loc[:3, "part"] = "other_signer"
+    rows = rows.loc[[*range(4, 12), *range(4)]].reset_index(drop=True)
+    rows.to_parquet(paths.rows("test"))
+    evaluate.run(trained.model_copy(update={"corruption_images": 4}))
+    metrics = json.loads(paths.METRICS.read_text(encoding="utf-8"))
+    corrupted = pd.read_csv(paths.PLOTS / "corruptions.csv")
+    assert len(corrupted) == 75
+    assert set(corrupted["accuracy"]) <= {0, 0.25, 0.5, 0.75, 1}  # of four images
+    assert metrics["corruption_accuracy"] == pytest.approx(corrupted["accuracy"].mean(), abs=1e-6)
+    means = pd.read_csv(paths.PLOTS / "corruption_means.csv")
+    assert metrics["worst_corruption_accuracy"] == means["accuracy"].min() == means["accuracy"].iloc[0]
+    strangers = pd.read_csv(paths.PLOTS / "out_of_distribution.csv")
+    assert strangers["kind"].tolist() == ["noise", "blank", "gradient", "blobs"]
+    assert metrics["ood_auroc"] == pytest.approx(strangers["auroc"].mean(), abs=1e-6)
+    assert "ood_auroc" not in metrics["same_signer"]
+    assert f"| ood auroc | {metrics['ood_auroc']:g} |" in paths.MODEL_CARD.read_text(encoding="utf-8")
+    first = {path: path.read_bytes() for path in sorted(Path("reports").rglob("*.*"))}
+    evaluate.run(trained.model_copy(update={"corruption_images": 4}))
+    assert {path: path.read_bytes() for path in sorted(Path("reports").rglob("*.*"))} == first
 
 
 def test_parts_of_the_test_are_judged_apart_and_the_first_is_the_headline(trained: Params) -> None:

@@ -73,6 +73,17 @@ def expected_calibration_error(confidence: NDArray[np.float64], right: NDArray[n
     return float((np.abs(bins[:, 0] - bins[:, 1]) * bins[:, 2]).sum() / bins[:, 2].sum())
 
 
+def risk_coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(N, 3): coverage, share of wrong answers among the answered, and the threshold that answers them.
+
+    Row k answers the k + 1 surest images (El-Yaniv and Wiener 2010, https://www.jmlr.org/papers/v11/el-yaniv10a.html).
+    """
+    surest_first = np.argsort(-confidence, kind="stable")
+    answered = np.arange(1, len(right) + 1)
+    errors = (~right[surest_first]).cumsum() / answered
+    return np.stack([answered / len(right), errors, confidence[surest_first]], axis=1)
+
+
 def compute(probabilities: Probabilities, labels: Labels, threshold: float) -> Metrics:
     """All metrics of `probabilities`, (N, classes) with rows summing to 1, against `labels`, (N,).
 

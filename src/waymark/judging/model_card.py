@@ -12,10 +12,13 @@ from waymark.judging import metrics
 CONFUSIONS = 10
 
 
-def model_card(contract: Contract, parts: Mapping[str, Mapping[str, float]], rows: pd.DataFrame) -> str:
+def model_card(
+    contract: Contract, parts: Mapping[str, Mapping[str, float]], rows: pd.DataFrame, beyond: Mapping[str, float]
+) -> str:
     """Markdown from the contract, the metrics of each part of the test and the predictions of its first part.
 
-    `rows` has the columns label and predicted. No date, no path.
+    `rows` has the columns label and predicted; `beyond` are the figures of corrupted and foreign images. No date, no
+    path.
     """
     lines = [
         f"# Model card: {len(contract.class_names)} classes of `{contract.dataset}`",
@@ -29,6 +32,10 @@ def model_card(contract: Contract, parts: Mapping[str, Mapping[str, float]], row
         f"Split SHA-256 `{contract.split_sha256}`",
         "",
         *(line for name, result in parts.items() for line in _figures(name, result)),
+        "## On corrupted images, and on pictures of no class",
+        "",
+        *_table(beyond),
+        "",
         "## What it confuses most",
         "",
         *_confusions(contract, rows),
@@ -38,7 +45,7 @@ def model_card(contract: Contract, parts: Mapping[str, Mapping[str, float]], row
         f"It is “not sure” where no class reaches a probability of {contract.threshold:g}. Coverage is the share of"
         " images that it answers, answered error the share of errors among those. A picture of none of its classes can"
         " still reach that probability, and is then answered as one of them. The figures hold for images like those of"
-        " the test split; other cameras, countries and weather were not measured.",
+        " the test split; other cameras and countries were not measured, and weather only as drawn over those images.",
         "",
     ]
     return "\n".join(lines)
@@ -48,11 +55,14 @@ def _figures(part: str, result: Mapping[str, float]) -> list[str]:
     return [
         f"## On the {result['images']:,} test images" + (f", {part.replace('_', ' ')}" if part else ""),
         "",
-        "| metric | value |",
-        "|---|---|",
-        *(f"| {key.replace('_', ' ')} | {value:g} |" for key, value in result.items()),
+        *_table(result),
         "",
     ]
+
+
+def _table(figures: Mapping[str, float]) -> list[str]:
+    lines = (f"| {key.replace('_', ' ')} | {value:g} |" for key, value in figures.items())
+    return ["| metric | value |", "|---|---|", *lines]
 
 
 def _confusions(contract: Contract, rows: pd.DataFrame) -> list[str]:
