@@ -66,6 +66,7 @@ class Params(BaseModel):
     lr: Annotated[float, Field(gt=0, le=10)]
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     label_smoothing: Fraction
+    class_balance: Annotated[float, Field(ge=0, le=1)]
     ema_decay: Fraction
     augment_rotation: Annotated[float, Field(ge=0, le=180)]
     augment_scale: Annotated[float, Field(ge=0, le=0.9)]

@@ -14,6 +14,7 @@ from waymark import params, paths
 from waymark.contract import Contract
 from waymark.errors import WaymarkError
 from waymark.learning import weights
+from waymark.learning.classifier import class_weights
 from waymark.params import Params
 from waymark.stages import train
 
@@ -102,3 +103,13 @@ def test_training_that_comes_apart_says_so_and_leaves_the_old_model(small: Param
     with pytest.raises(WaymarkError, match=r"lr: training came apart in epoch 1, .* try a tenth of it"):
         trained(small, lr=1e30)
     assert weights.sha256(paths.WEIGHTS) == before
+
+
+def test_class_weights_are_1_on_average_over_the_images_and_level_the_classes() -> None:
+    counts = [40, 10, 0]
+    assert class_weights(counts, 0).tolist() == [1, 1, 0]
+    for balance, ratio in ((0.5, 2), (1, 4)):
+        common, rare, absent = class_weights(counts, balance).tolist()
+        assert rare / common == pytest.approx(ratio)
+        assert (40 * common + 10 * rare) / 50 == pytest.approx(1)
+        assert absent == 0

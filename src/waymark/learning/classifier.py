@@ -31,6 +31,13 @@ def as_float(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).float() / 255
 
 
+def class_weights(counts: Sequence[int], balance: float) -> Tensor:
+    """What an image of each class counts, (classes,): its class's size to the power of -`balance`, 1 on average."""
+    sizes = torch.tensor(counts, dtype=torch.float32)
+    weights = torch.where(sizes > 0, sizes.clamp(min=1) ** -balance, 0)
+    return weights * sizes.sum() / (weights * sizes).sum()
+
+
 class Classifier(pl.LightningModule):
     """A network, its loss and its optimiser. Batches come as uint8 and are normalised here, on the device."""
 
@@ -45,6 +52,7 @@ class Classifier(pl.LightningModule):
         lr: float,
         weight_decay: float,
         label_smoothing: float,
+        class_weights: Tensor | None = None,
         on_epoch: OnEpoch = ignore,
     ) -> None:
         super().__init__()
@@ -55,6 +63,8 @@ class Classifier(pl.LightningModule):
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", class_weights, persistent=False)
         self._rows: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
 
@@ -94,12 +104,18 @@ class Classifier(pl.LightningModule):
 
     def _step(self, split: str, images: Tensor, labels: Tensor) -> Tensor:
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing if split == "train" else 0.0)
+        loss = self.loss(logits, labels) if split == "train" else F.cross_entropy(logits, labels)
         right = (logits.argmax(dim=1) == labels).sum()
         count = torch.full_like(right, len(labels))
         seen = torch.stack([loss.detach().double() * count, right, count])
         self._sums[split] = self._sums[split].to(seen.device) + seen if split in self._sums else seen
         return loss
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """What training lessens: the mean over images of the smoothed cross entropy times the class's weight."""
+        each = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, reduction="none")
+        # torch's own `weight` divides by the batch's weights: a share of the batch would then count otherwise than all.
+        return (each if self.class_weights is None else each * self.class_weights[labels]).mean()
 
     def on_train_epoch_end(self) -> None:
         row: dict[str, float] = {"epoch": self.current_epoch + 1}

@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
@@ -17,7 +18,7 @@ from waymark.errors import WaymarkError
 from waymark.learning import initial, machine, recipes, synchronised
 from waymark.learning.augmentation import Augmentation
 from waymark.learning.checkpoints import Checkpoint
-from waymark.learning.classifier import Classifier, OnEpoch, ignore
+from waymark.learning.classifier import Classifier, OnEpoch, class_weights, ignore
 from waymark.learning.data import Images, PreparedData
 from waymark.learning.interruption import Keeper
 from waymark.params import Params
@@ -66,6 +67,7 @@ def _learn(
 ) -> tuple[nn.Module, History]:
     machine.make_repeatable(params.seed, params.threads)
     recipe = recipes.recipe(params)
+    classes = len(contract.class_names)
     data = PreparedData(train, val, params.batch_size, params.seed)
     augment = Augmentation(
         rotation=params.augment_rotation,
@@ -76,9 +78,9 @@ def _learn(
         colour=params.augment_colour,
         blur=params.augment_blur,
         noise=params.augment_noise,
-        mirrored=recipe.mirrors(len(contract.class_names)),
+        mirrored=recipe.mirrors(classes),
     )
-    model = initial.build(params, len(contract.class_names))
+    model = initial.build(params, classes)
     if params.devices * params.num_nodes > 1:
         synchronised.synchronise(model, cuda=torch.cuda.is_available())
         os.environ.setdefault("OMP_NUM_THREADS", str(params.threads))  # else Lightning gives torch a number of its own
@@ -91,6 +93,7 @@ def _learn(
         lr=params.lr,
         weight_decay=params.weight_decay,
         label_smoothing=params.label_smoothing,
+        class_weights=class_weights(np.bincount(train.labels, minlength=classes).tolist(), params.class_balance),
         on_epoch=on_epoch,
     )
     trainer = pl.Trainer(
