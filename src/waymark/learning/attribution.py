@@ -1,7 +1,8 @@
 """Where a network looked: how much each pixel of an image speaks for a class.
 
 Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391), by captum: a map inside the network, each channel
-weighted by the gradient of the class's score.
+weighted by the gradient of the class's score. benchmarks/explanations.py holds it against other ways: it is nearly as
+true to the network as covering part after part of the image, which takes a hundred times as long.
 """
 
 from typing import Any
@@ -32,15 +33,15 @@ def heat_maps(network: nn.Module, inputs: NDArray[np.float32], labels: NDArray[n
 
 
 @torch.inference_mode()
-def last_map(network: nn.Module, image: Tensor) -> nn.Module:
-    """The last module whose output (N, C, H, W) has LEAST_SIDE rows and columns, as near the answer as place is kept.
+def last_map(network: nn.Module, image: Tensor, least_side: int = LEAST_SIDE) -> nn.Module:
+    """The last module whose output (N, C, H, W) has `least_side` rows and columns: as near the answer as place is kept.
 
     Raises WaymarkError for a network that keeps none, such as a vision transformer.
     """
     maps: list[nn.Module] = []
 
     def note(module: nn.Module, _: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) >= LEAST_SIDE:
+        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) >= least_side:
             maps.append(module)
 
     hooks = [module.register_forward_hook(note) for module in network.modules()]
@@ -51,7 +52,7 @@ def last_map(network: nn.Module, image: Tensor) -> nn.Module:
             hook.remove()
     if not maps:
         raise WaymarkError(
-            f"the network makes no map of {LEAST_SIDE} × {LEAST_SIDE} pixels of an image of {image.shape[-1]} px: "
+            f"the network makes no map of {least_side} × {least_side} pixels of an image of {image.shape[-1]} px: "
             "where it looked cannot be told; take a convolutional network or a larger image_size"
         )
     return maps[-1]
