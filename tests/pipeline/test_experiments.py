@@ -19,6 +19,7 @@ SMALL = {
     "width": 16,
     "epochs": 5,
     "threads": 1,
+    "corruption_images": 8,
     "batch_size": 16,
 }
 GATES = {"gate_min_accuracy": 0.1, "gate_min_class_recall": 0.0, "gate_max_ece": 1.0}  # what so small a set can reach

@@ -14,7 +14,15 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-SMALL = {"rendered_tracks": 4, "rendered_frames": 2, "image_size": 16, "width": 8, "epochs": 1, "threads": 1}
+SMALL = {
+    "rendered_tracks": 4,
+    "rendered_frames": 2,
+    "image_size": 16,
+    "width": 8,
+    "epochs": 1,
+    "threads": 1,
+    "corruption_images": 8,
+}
 
 Run = Callable[..., Any]
 pytestmark = pytest.mark.slow
