@@ -1,5 +1,6 @@
 import hashlib
 import io
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -156,6 +157,18 @@ def test_parquet_round_trip_is_exact_and_its_bytes_repeat(tmp_path: Path) -> Non
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     pd.testing.assert_frame_equal(manifest.read(tmp_path / "a.parquet"), frame)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+
+
+def test_full_disk_leaves_the_manifest_as_it_was_and_nothing_half_written(tmp_path: Path) -> None:  # K3
+    path, limits = tmp_path / "manifest.parquet", resource.getrlimit(resource.RLIMIT_FSIZE)
+    path.write_bytes(b"the one before")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(WaymarkError, match=r"manifest\.parquet: cannot be written \(.*File too large\)"):
+            manifest.write(built({"x.png": encoded(halves(0, 200))}), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(path.name, b"the one before")]
 
 
 def test_damaged_or_foreign_file_is_named(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ SETTINGS = (
     "lr",
     "weight_decay",
     "label_smoothing",
+    "class_balance",
     "ema_decay",
     "augment_rotation",
     "augment_scale",
@@ -184,6 +185,10 @@ def pack(fingerprint: Fingerprint, state: Mapping[str, Any]) -> bytes:
     tensors: dict[str, Tensor] = {}
     outline = _outline(state, tensors)
     content = save(tensors, metadata={"waymark": json.dumps({"fingerprint": fingerprint, "state": outline})})
+    return sealed(content)
+
+
+def sealed(content: bytes) -> bytes:
     return hashlib.sha256(content).digest() + content
 
 
