@@ -60,7 +60,7 @@ def make(root: Path, folder: Path, files: Snapshot, cache: Path) -> None:
         (folder / paths.CHECKPOINT).replace(kept)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _git(root, "clone", "--quiet", "--shared", "--no-checkout", "--no-tags", str(root.resolve()), str(folder))
+    _git(root, "clone", "--quiet", "--shared", "--no-checkout", "--no-tags", str(root.resolve()), str(folder.resolve()))
     _git(folder, "checkout", "--quiet", "--detach", files.commit)
     if files.content != files.commit:
         _git(folder, "restore", "--source", files.content, "--staged", "--worktree", ":/")
@@ -95,7 +95,14 @@ def collect(root: Path, folder: Path, files: Snapshot, experiment: str) -> str:
     reference = f"refs/exps/{files.commit[:2]}/{files.commit[2:]}/{experiment}"
     quiet = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
     _git(
-        root, *quiet, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(folder), f"{reference}:{reference}"
+        root,
+        *quiet,
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+        str(folder.resolve()),
+        f"{reference}:{reference}",
     )
     return git.resolve(root, reference)
 

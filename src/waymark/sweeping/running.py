@@ -143,7 +143,7 @@ class Drive:
 def run(root: Path, sweep: Sweep, jobs: int, command: str) -> None:
     """Go on with a sweep until it has all its trials. Raises WaymarkError where another process drives it."""
     files = Snapshot(sweep.plan.commit, sweep.plan.content)
-    with _alone(root, sweep.name):
+    with alone(root, sweep.name):
         parent = ParentRun(sweep.name, sweep.plan.dataset, command, sweep.parent_run)
         if parent.run_id != sweep.parent_run:
             sweep.parent_run = parent.run_id
@@ -160,7 +160,7 @@ def run(root: Path, sweep: Sweep, jobs: int, command: str) -> None:
 
 
 @contextmanager
-def _alone(root: Path, name: str) -> Iterator[None]:
+def alone(root: Path, name: str) -> Iterator[None]:
     """One process drives a sweep; the lock goes with it, however it ends."""
     folder = root / WORK / name
     folder.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ METRICS = {
 _PLAN, _VALUES, _EXPERIMENT, _SAME_AS, _PARENT = "plan", "values", "experiment", "same_as", "mlflow_run"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")  # of a git reference, a file and an MLflow run
 _STARTUP = 4  # whole trials that a median wants
-_WARMUP = 2  # epochs in which a high learning rate tells nothing of where it leads
+_FROM = 3  # epoch; before it a high learning rate tells nothing of where it leads
 _OVER = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -67,7 +67,7 @@ class Sweep:
         self.plan = Plan(**_tuples(study.user_attrs[_PLAN]))
         direction, self.followed = METRICS[self.plan.metric]
         self.maximizes = direction == "maximize"
-        study.pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=_WARMUP)
+        study.pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=_FROM)
 
     @property
     def parent_run(self) -> str:
@@ -206,7 +206,7 @@ def check_name(name: str) -> None:
 def begin(root: Path, name: str, plan: Plan) -> Sweep:
     """Store a new sweep."""
     direction = optuna.study.StudyDirection[METRICS[plan.metric][0].upper()]
-    study = optuna.create_study(study_name=name, storage=_storage(root), direction=direction)
+    study = optuna.create_study(study_name=name, storage=open_storage(root), direction=direction)
     study.set_user_attr(_PLAN, asdict(plan))
     return Sweep(name, study)
 
@@ -215,7 +215,7 @@ def find(root: Path, name: str) -> Sweep | None:
     """None where no sweep is called so, or its beginning broke off."""
     if not (root / STORE).is_file():
         return None
-    storage = _storage(root)
+    storage = open_storage(root)
     try:
         study = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
@@ -229,10 +229,10 @@ def find(root: Path, name: str) -> Sweep | None:
 def names(root: Path) -> list[str]:
     if not (root / STORE).is_file():
         return []
-    return sorted(optuna.get_all_study_names(_storage(root)))
+    return sorted(optuna.get_all_study_names(open_storage(root)))
 
 
-def _storage(root: Path) -> optuna.storages.BaseStorage:
+def open_storage(root: Path) -> optuna.storages.BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", message=".*step.*already reported.*")  # a trial that goes on tells it again
