@@ -88,7 +88,9 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", pytest.param("muon", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", *(pytest.param(name, marks=pytest.mark.long) for name in ("adamw", "muon"))]
+)
 def test_training_stopped_anywhere_goes_on_to_the_same_bytes(small: Params, optimizer: str) -> None:
     small = small.model_copy(update={"optimizer": optimizer, "lr": 0.01})
     whole = trained(small)
@@ -101,7 +103,7 @@ def test_training_stopped_anywhere_goes_on_to_the_same_bytes(small: Params, opti
         assert trained(small) == whole
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_dropout_draws_the_same_in_a_training_that_goes_on(small: Params) -> None:
     small = small.model_copy(update={"network": "mobilenetv3_small_050", "epochs": 2})  # it drops a fifth out
     whole = trained(small)
@@ -127,17 +129,16 @@ def test_long_epoch_is_kept_on_the_way(small: Params, monkeypatch: pytest.Monkey
 
 
 def test_checkpoint_of_another_training_is_replaced(small: Params, caplog: pytest.LogCaptureFixture) -> None:
-    whole = trained(small)
-    stopped(small.model_copy(update={"lr": 0.01}), 8)
-    assert trained(small) == whole
-    np.save(paths.images("val"), np.load(paths.images("val")) // 2)
     stopped(small, 8)
-    trained(small.model_copy(update={"seed": 6}))
-    stopped(small, 8)
+    before = paths.CHECKPOINT.read_bytes()
     np.save(paths.images("val"), np.load(paths.images("val")) // 2)
-    trained(small.model_copy(update={"seed": 6}))
-    said = "warning: models/checkpoint: was left by a training with other {}; training begins anew"
-    assert warnings(caplog) == [said.format(kinds) for kinds in ("parameters", "parameters", "parameters and data")]
+    another = small.model_copy(update={"seed": 6})
+    assert str(stopped(another, 2)).endswith("goes on after batch 2 of 6 in epoch 1 of 3")
+    kinds = "parameters and data"
+    sentence = f"warning: models/checkpoint: was left by a training with other {kinds}; training begins anew"
+    assert warnings(caplog) == [sentence]
+    assert paths.CHECKPOINT.read_bytes() != before
+    assert Checkpoint(paths.CHECKPOINT, checkpoints.fingerprint(another)).state is not None
 
 
 class Payload:
