@@ -77,6 +77,7 @@ class Params(BaseModel):
     augment_blur: Annotated[float, Field(ge=0, le=1)]
     augment_noise: Annotated[float, Field(ge=0, le=1)]
     augment_flip: Literal["auto", "on", "off"]
+    outliers: Annotated[float, Field(ge=0, le=0.5)]
     precision: Literal["auto", "32-true", "bf16-mixed"]
     threads: Annotated[int, Field(ge=1, le=64)]
     devices: Annotated[int, Field(ge=1, le=64)]

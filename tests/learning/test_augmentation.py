@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from waymark.learning import augmentation
+from waymark.learning import augmentation, outliers
 from waymark.learning.augmentation import DRAWS, Augmentation, Draw
+from waymark.learning.outliers import NO_CLASS
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(4)
 
 
 def draw(**at: float) -> torch.Tensor:
-    return torch.tensor([[at.get(each.name.lower(), 0.0) for each in Draw]]).repeat(len(IMAGES), 1)
+    given = [at.get(each.name.lower(), 0.0) for each in Draw]
+    return torch.tensor([given + [0.0] * (DRAWS - len(given))]).repeat(len(IMAGES), 1)
 
 
 def changed(augment: Augmentation, draws: torch.Tensor) -> torch.Tensor:
@@ -100,6 +102,36 @@ def test_textures_go_from_grain_to_clouds_in_colour_and_in_grey() -> None:
     assert not torch.equal(textures[:half, 0], textures[:half, 2])
 
 
+def test_outliers_have_no_class_and_the_others_stay_as_they_are() -> None:
+    some = Augmentation(outliers=0.25)
+    images, labels = some(IMAGES, LABELS, draw(outlier=-0.4))
+    assert labels.tolist() == [0, 1, 2, 3]
+    assert torch.allclose(images, IMAGES, atol=1e-5)
+    assert some(IMAGES, LABELS, draw(outlier=-0.6))[1].tolist() == [NO_CLASS] * 4
+
+
+def test_half_of_the_outliers_are_images_with_their_tiles_shuffled() -> None:
+    draws = torch.from_numpy(augmentation.draws(5, 0, len(IMAGES)))
+    draws[:, Draw.MIRROR] = -0.5
+    images, _ = Augmentation(outliers=1)(IMAGES, LABELS, draws)
+    assert not torch.allclose(images, IMAGES, atol=0.1)
+    for image, shuffled in zip(IMAGES, images, strict=True):
+        assert torch.allclose(_tile_sums(image), _tile_sums(shuffled), atol=1e-4)
+
+
+def _tile_sums(image: torch.Tensor) -> torch.Tensor:
+    """The sum of each of the 4 × 4 tiles, sorted."""
+    sums = image.reshape(3, 4, 4, 4, 4).sum(dim=(0, 2, 4))
+    return torch.sort(sums.flatten()).values
+
+
+def test_the_other_half_is_a_colour_under_noise_down_to_a_blank() -> None:
+    images, _ = Augmentation(outliers=1)(IMAGES, LABELS, draw(mirror=0.5, noise=-1, red=1, green=-1, blue=0))
+    assert torch.allclose(images, torch.tensor([1, 0, 0.5]).view(1, 3, 1, 1).expand_as(IMAGES))
+    images, _ = Augmentation(outliers=1)(IMAGES, LABELS, draw(mirror=0.5, noise=0))
+    assert images.std(dim=(1, 2, 3)).tolist() == pytest.approx([outliers.STRONGEST / 2] * 4, abs=0.01)
+
+
 def test_nothing_leaves_the_range_from_black_to_white() -> None:
     strong = Augmentation(light=0.8, colour=0.5, noise=0.5)
     images = changed(strong, torch.from_numpy(augmentation.draws(3, 0, len(IMAGES))))
@@ -108,7 +140,16 @@ def test_nothing_leaves_the_range_from_black_to_white() -> None:
 
 def test_an_image_s_draws_do_not_depend_on_its_batch() -> None:
     strong = Augmentation(
-        rotation=30, scale=0.3, shift=0.1, shear=10, light=0.5, colour=0.2, blur=0.9, noise=0.3, mirrored=(1, 0, 3, 2)
+        rotation=30,
+        scale=0.3,
+        shift=0.1,
+        shear=10,
+        light=0.5,
+        colour=0.2,
+        blur=0.9,
+        noise=0.3,
+        outliers=0.5,
+        mirrored=(1, 0, 3, 2),
     )
     draws = torch.from_numpy(augmentation.draws(7, 2, len(IMAGES)))
     whole, labels = strong(IMAGES, LABELS, draws)

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from waymark.learning import outliers
+
 
 class Draw(IntEnum):
     """What each of an image's random numbers decides."""
@@ -33,9 +35,11 @@ class Draw(IntEnum):
     BLUR = auto()
     NOISE = auto()
     TEXTURE = auto()
+    OUTLIER = auto()
+    TILE = auto()  # the first of one number for each tile of a shuffled image
 
 
-DRAWS = len(Draw)
+DRAWS = Draw.TILE + outliers.SHUFFLES
 BRIGHTEST = 0.4  # of the whole range from black to white: how far `light` = 1 would move an image's mean
 # A blurred image is averaged over cells of so many pixels, rows and columns: out of focus, or moved during exposure.
 CELLS = ((2, 2), (3, 3), (4, 4), (1, 4), (4, 1))
@@ -55,11 +59,15 @@ class Augmentation:
     colour: float = 0  # share of each channel's brightness
     blur: float = 0  # share of the images that are blurred
     noise: float = 0  # largest standard deviation of noise, as a share of the range from black to white
+    outliers: float = 0  # share of the images that become pictures of no class
     mirrored: tuple[int, ...] = ()  # class of each class's mirror image, -1 where that is no class; () mirrors none
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-        """Change (N, 3, S, S) images in [0, 1] and their labels (N,) by `draws`, (N, DRAWS) in [-1, 1)."""
+        """Change (N, 3, S, S) images in [0, 1] and their labels (N,) by `draws`, (N, DRAWS) in [-1, 1).
+
+        The label of a picture of no class is outliers.NO_CLASS.
+        """
         if self.mirrored:
             images, labels = self._mirror(images, labels, draws[:, Draw.MIRROR])
         if self.blur:
@@ -67,7 +75,10 @@ class Augmentation:
         grid = F.affine_grid(self.matrices(draws), list(images.shape), align_corners=False)
         # The border repeats: zeros would tell the network where the image ends.
         warped = F.grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
-        return self.relight(warped, draws).clamp_(0, 1), labels  # what a camera cannot hold is black or white
+        changed = self.relight(warped, draws)
+        if self.outliers:
+            changed, labels = self._outliers(changed, labels, draws)
+        return changed.clamp_(0, 1), labels  # what a camera cannot hold is black or white
 
     def _mirror(self, images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         others = torch.tensor(self.mirrored, device=labels.device)[labels]
@@ -110,11 +121,27 @@ class Augmentation:
         if self.colour:
             lit = lit * (1 + self.colour * draws[:, Draw.RED : Draw.BLUE + 1].reshape(-1, 3, 1, 1))
         if self.noise:
-            which = ((draws[:, Draw.TEXTURE] + 1) / 2 * TEXTURES).long().clamp(0, TEXTURES - 1)
             # From -1 to 0 none, then ever more; the sign of a texture is worth nothing, so it is not drawn.
             strength = self.noise * (draws[:, Draw.NOISE] + 2 * NOISY - 1).clamp(min=0) / (2 * NOISY)
-            lit = lit + strength.view(-1, 1, 1, 1) * textures(images.shape[-1]).to(images.device)[which]
+            lit = lit + strength.view(-1, 1, 1, 1) * self._textures(images, draws)
         return lit
+
+    def _textures(self, images: Tensor, draws: Tensor) -> Tensor:
+        which = ((draws[:, Draw.TEXTURE] + 1) / 2 * TEXTURES).long().clamp(0, TEXTURES - 1)
+        return textures(images.shape[-1]).to(images.device)[which]
+
+    def _outliers(self, images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        chosen = (draws[:, Draw.OUTLIER] + 1) / 2 < self.outliers
+        images, labels = images.clone(), labels.masked_fill(chosen, outliers.NO_CLASS)
+        shuffle = draws[:, Draw.MIRROR] < 0  # mirrored or not is all the same to a shuffled one
+        here = (chosen & shuffle).nonzero().flatten()
+        images[here] = outliers.shuffled(images[here], draws[here, Draw.TILE :])
+        here = (chosen & ~shuffle).nonzero().flatten()
+        drawn = draws[here]
+        strength = (drawn[:, Draw.NOISE] + 1) / 2
+        colours = (drawn[:, Draw.RED : Draw.BLUE + 1] + 1) / 2
+        images[here] = outliers.clouded(colours, strength, self._textures(images[here], drawn))
+        return images, labels
 
 
 @lru_cache(maxsize=4)

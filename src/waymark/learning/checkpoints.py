@@ -61,6 +61,7 @@ SETTINGS = (
     "augment_blur",
     "augment_noise",
     "augment_flip",
+    "outliers",
     "precision",
     "threads",
     "devices",

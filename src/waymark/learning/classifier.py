@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from waymark.errors import WaymarkError
 from waymark.learning.augmentation import Augmentation
 from waymark.learning.data import Batch
+from waymark.learning.outliers import NO_CLASS
 
 MOMENTUM = 0.9  # SGD's, in Nesterov's form, the value of residual nets since He et al. 2016, and Muon's
 WARM_UP = 0.2  # share of the steps in which the learning rate rises
@@ -106,16 +107,24 @@ class Classifier(pl.LightningModule):
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
         loss = self.loss(logits, labels) if split == "train" else F.cross_entropy(logits, labels)
         right = (logits.argmax(dim=1) == labels).sum()
-        count = torch.full_like(right, len(labels))
+        count = (labels != NO_CLASS).sum()
         seen = torch.stack([loss.detach().double() * count, right, count])
         self._sums[split] = self._sums[split].to(seen.device) + seen if split in self._sums else seen
         return loss
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """What training lessens: the mean over images of the smoothed cross entropy times the class's weight."""
+        """What training lessens: the mean over images of the smoothed cross entropy times the class's weight.
+
+        Of an image of no class it is the divergence from being quite unsure.
+        """
+        known = labels != NO_CLASS
+        labels = labels.where(known, 0)
         each = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, reduction="none")
-        # torch's own `weight` divides by the batch's weights: a share of the batch would then count otherwise than all.
-        return (each if self.class_weights is None else each * self.class_weights[labels]).mean()
+        if self.class_weights is not None:
+            # torch's own `weight` divides by the batch's weights: a share of a batch would count otherwise than all.
+            each = each * self.class_weights[labels]
+        unsure = -F.log_softmax(logits, dim=1).mean(dim=1) - math.log(logits.shape[1])
+        return torch.where(known, each, unsure).mean()
 
     def on_train_epoch_end(self) -> None:
         row: dict[str, float] = {"epoch": self.current_epoch + 1}

@@ -35,23 +35,28 @@ class ResidualBlock(nn.Module):
 
 
 class LocalContrast(nn.Module):
-    """(N, C, S, S) to (N, C + 1, S, S): each picture freed of its light, and its luma freed of its surroundings' light.
+    """(N, C, S, S) to (N, C + 2, S, S): each picture freed of its light, and its luma freed of its surroundings' light.
 
-    The first C channels are standardised over the whole picture. The last is their mean, of which each pixel's
+    The first C channels are standardised over the whole picture. The next is their mean, of which each pixel's
     surroundings' mean is taken off and by whose spread the rest is divided (Jarrett et al. 2009, section 2; for traffic
-    signs Sermanet and LeCun 2011): a sign at night, or half in shadow, looks like one by day.
+    signs Sermanet and LeCun 2011): a sign at night, or half in shadow, looks like one by day. The last is the light
+    itself, the same everywhere, for classes that differ by it.
     """
+
+    ADDED = 2  # channels
 
     SURROUNDINGS = 13  # px, a quarter of the side at 48 px
     DARKEST = 1e-3  # variance of a picture that is hardly raised any more; of grain, by rounding to 8 bits, 1e-5
     FLATTEST = 0.02  # variance of surroundings that are hardly raised any more, in those of the whole picture
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x - x.mean(dim=(1, 2, 3), keepdim=True)
+        light = x.mean(dim=(1, 2, 3), keepdim=True)
+        x = x - light
         x = x * torch.rsqrt(x.square().mean(dim=(1, 2, 3), keepdim=True) + self.DARKEST)
         luma = x.mean(dim=1, keepdim=True)
         details = luma - self.around(luma)
-        return torch.cat([x, details * torch.rsqrt(self.around(details.square()) + self.FLATTEST)], dim=1)
+        details = details * torch.rsqrt(self.around(details.square()) + self.FLATTEST)
+        return torch.cat([x, details, light.expand_as(luma)], dim=1)
 
     def around(self, x: Tensor) -> Tensor:
         margin = self.SURROUNDINGS // 2
@@ -97,8 +102,8 @@ class SignResNet(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [
             LocalContrast(),
-            *([SpatialTransformer(in_chans + 1)] if straighten else []),
-            nn.Conv2d(in_chans + 1, width, 3, padding=1, bias=False),
+            *([SpatialTransformer(in_chans + LocalContrast.ADDED)] if straighten else []),
+            nn.Conv2d(in_chans + LocalContrast.ADDED, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
         ]

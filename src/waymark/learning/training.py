@@ -78,6 +78,7 @@ def _learn(
         colour=params.augment_colour,
         blur=params.augment_blur,
         noise=params.augment_noise,
+        outliers=params.outliers,
         mirrored=recipe.mirrors(classes),
     )
     model = initial.build(params, classes)
