@@ -32,7 +32,7 @@ from numpy.lib.format import open_memmap
 from waymark import params, paths
 from waymark.contract import Contract
 from waymark.datasets.traffic_sign_names import CLASS_NAMES
-from waymark.learning.classifier import MOMENTUM, Classifier
+from waymark.learning.classifier import Classifier
 from waymark.learning.data import Batch, Batches, PreparedData
 from waymark.learning.machine import precision
 from waymark.params import Params
@@ -63,13 +63,7 @@ class InPieces(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         classifier = cast(Classifier, pl_module)
         self.network = copy.deepcopy(classifier.network)
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            classifier.lr,
-            momentum=MOMENTUM,
-            nesterov=True,
-            weight_decay=classifier.weight_decay,
-        )
+        self.optimizer = optimizer_of(classifier, self.network)
         began = time.perf_counter()
         loader = cast(PreparedData, trainer.datamodule).train_dataloader()  # type: ignore[attr-defined]
         order = cast(Batches, loader.sampler)
@@ -107,6 +101,40 @@ class InPieces(pl.Callback):
         }
 
 
+def optimizer_of(classifier: Classifier, network: torch.nn.Module) -> torch.optim.Optimizer:
+    """An optimizer for `network`, a twin of the classifier's, as the classifier makes its own."""
+    own, classifier.network = classifier.network, network
+    try:
+        configured = cast(dict[str, Any], classifier.configure_optimizers())
+    finally:
+        classifier.network = own
+    return cast(torch.optim.Optimizer, configured["optimizer"])
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    for name in ("width", "threads"):
+        parser.add_argument(f"--{name}", type=int, help="in place of params.yaml's")
+
+
+def settings_of(arguments: argparse.Namespace) -> Params:
+    """params.yaml's, but for one epoch in one process and what `add_settings` asks for."""
+    changed: dict[str, Any] = {"epochs": 1, "devices": 1, "num_nodes": 1}
+    changed |= {name: value for name in ("width", "threads") if (value := getattr(arguments, name))}
+    return params.load(ROOT / paths.PARAMS).model_copy(update=changed)
+
+
+@contextlib.contextmanager
+def watched(callback: pl.Callback, steps: int) -> Iterator[None]:
+    """Fits have `steps` steps an epoch and `callback` as their last one, so that a step ends after all others'."""
+    trainer = pl.Trainer
+
+    def make(**options: Any) -> pl.Trainer:
+        return trainer(**options | {"callbacks": [*options["callbacks"], callback], "limit_train_batches": steps})
+
+    with mock.patch.object(pl, "Trainer", make):
+        yield
+
+
 def prepare(settings: Params, images: int) -> Contract:
     """Random images and labels under data/prepared of the working folder, as `prepare` leaves them."""
     chance = np.random.default_rng(0)
@@ -125,14 +153,8 @@ def prepare(settings: Params, images: int) -> Contract:
 
 def fit(settings: Params, contract: Contract, steps: int) -> dict[str, float]:
     """Median seconds of each piece, of Lightning's whole step, and ("start") of a step's share of an epoch's start."""
-    pieces, trainer = InPieces(), pl.Trainer
-
-    def watched(**options: Any) -> pl.Trainer:
-        # Last in the list, so that a step ends after the callback that averages the weights.
-        options["callbacks"] = [*options["callbacks"], pieces]
-        return trainer(**options, limit_train_batches=WARM_UP + steps)
-
-    with mock.patch.object(pl, "Trainer", watched):
+    pieces = InPieces()
+    with watched(pieces, WARM_UP + steps):
         training.fit(settings, contract)
     medians = {name: statistics.median(seconds[WARM_UP:]) for name, seconds in pieces.seconds.items()}
     return medians | {"start": statistics.median(pieces.epoch_starts)}
@@ -166,8 +188,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=39209, help="random training images (GTSRB has 39,209)")
     parser.add_argument("--steps", type=int, default=60, help="steps that count, a round")
     parser.add_argument("--rounds", type=int, default=5, help="fits, each from the start")
+    add_settings(parser)
     arguments = parser.parse_args()
-    settings = params.load(ROOT / paths.PARAMS).model_copy(update={"epochs": 1})
+    settings = settings_of(arguments)
     needed = (WARM_UP + arguments.steps) * settings.batch_size
     if arguments.images < needed:
         parser.error(f"--images: {arguments.steps} steps of {settings.batch_size} images need {needed:,} or more")
