@@ -12,9 +12,9 @@ _PACKAGES = ("numpy", "onnxruntime", "pytorch-lightning", "timm", "torch")
 def facts() -> dict[str, str]:
     """Processor, cores, memory, graphics cards, system, and the versions of the libraries that compute."""
     known = {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(os.cpu_count() or ""),
-        "memory_gib": _memory(),
+        "memory_gib": memory_gib(),
         "gpu": _graphics(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -27,7 +27,8 @@ def facts() -> dict[str, str]:
     return known
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its name, where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # outside Linux
@@ -36,7 +37,8 @@ def _processor() -> str:
     return next(names, platform.processor())
 
 
-def _memory() -> str:
+def memory_gib() -> str:
+    """In whole GiB, where the system tells it."""
     try:
         return str(round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30))
     except (AttributeError, ValueError, OSError):
