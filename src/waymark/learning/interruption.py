@@ -1,6 +1,7 @@
 """A training that is ended goes on later where it was: to the same last bit as if nothing had happened."""
 
 import logging
+import signal
 import time
 from typing import Any
 
@@ -36,6 +37,7 @@ class Keeper(callbacks.Checkpoint):
     def fit(self, trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule) -> None:
         """As trainer.fit, going on from the checkpoint where there is one. Raises Stopped where a signal asks it to."""
         with deferring() as self.asked:
+            self._ask = signal.getsignal(signal.SIGTERM)
             try:
                 trainer.fit(module, data, ckpt_path=self.checkpoint.path if self.resuming else None)
             except SIGTERMException:  # Lightning's own way to end, with exit code 0, where it hears of the signal first
@@ -46,10 +48,15 @@ class Keeper(callbacks.Checkpoint):
 
     def stopped(self) -> Stopped:
         goes_on = f"goes on after {self.kept}" if self.kept else "begins anew"
-        return Stopped(self.asked.signal, f"; the next run {goes_on}")
+        # A process that was not asked itself learns only that another was.
+        return Stopped(self.asked.signal or signal.SIGTERM, f"; the next run {goes_on}")
 
-    def on_train_start(self, *_: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
         self.began = True
+        if trainer.world_size > 1:
+            # Lightning's own handler speaks to the other processes in the midst of what they exchange at that moment,
+            # and all would wait for each other; ours is asked between the steps.
+            signal.signal(signal.SIGTERM, self._ask)
         if self.resuming:
             log.info("training goes on after %s", self.kept)
 
