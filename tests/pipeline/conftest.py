@@ -1,5 +1,6 @@
 """A real S3 server, emptied for each test that asks for it, and commands that run as on another machine."""
 
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ import s3 as server  # noqa: E402
 
 PATIENCE = 1200  # seconds for one command on a busy machine; the longest takes 100 on a quiet one
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,35 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Python]:
+    """`python(folder, "waymark.stages.train")`: `python -m …` in `folder`, without the seconds that imports take.
+
+    Where `file_limit` is given, a write that would make a file larger than so many bytes fails, as on a full disk.
+    """
+    said = tmp_path_factory.mktemp("python")
+    command = [sys.executable, str(Path(__file__).with_name("warm_python.py"))]
+    own = os.environ | {"GX_ANALYTICS_ENABLED": "false"}  # as `waymark.judging.expectations` sets it before the import
+    with subprocess.Popen(command, env=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        asked, answered = server.stdin, server.stdout
+        assert asked
+        assert answered
+
+        def python(folder: Path, *arguments: str, file_limit: int | None = None) -> "subprocess.CompletedProcess[str]":
+            stdout, stderr = said / "stdout", said / "stderr"
+            for path in (stdout, stderr):
+                path.unlink(missing_ok=True)
+            request: dict[str, Any] = {"folder": str(folder), "arguments": arguments, "environment": dict(os.environ)}
+            request |= {"stdout": str(stdout), "stderr": str(stderr), "file_limit": file_limit}
+            asked.write(json.dumps(request) + "\n")
+            asked.flush()
+            returncode = int(answered.readline())
+            return subprocess.CompletedProcess(arguments, returncode, stdout.read_text(), stderr.read_text())
+
+        yield python
+        asked.close()
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Bad input as a user meets it: one sentence, exit code 1, nothing half-written, and the next good run works."""
 
 import hashlib
-import resource
 import subprocess
-import sys
 from collections.abc import Callable
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
@@ -24,6 +22,8 @@ OUTPUTS = {
     "evaluate": ["reports/metrics.json", "reports/predictions.parquet", "reports/plots/confusion.csv"],
 }
 
+Stage = Callable[..., "subprocess.CompletedProcess[str]"]
+
 pytestmark = pytest.mark.slow
 
 
@@ -31,15 +31,14 @@ def set_parameters(folder: Path, **changed: object) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS | SMALL | changed), encoding="utf-8")
 
 
-def stage(folder: Path, name: str, file_limit: int | None = None) -> "subprocess.CompletedProcess[str]":
-    """Run one stage; a write that would make a file larger than `file_limit` bytes fails, as on a full disk."""
+@pytest.fixture(scope="module")
+def stage(python: Callable[..., "subprocess.CompletedProcess[str]"]) -> Stage:
+    """`stage(folder, "train", file_limit=…)` runs one stage."""
 
-    def limit() -> None:
-        if file_limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+    def stage(folder: Path, name: str, file_limit: int | None = None) -> "subprocess.CompletedProcess[str]":
+        return python(folder, f"waymark.stages.{name}", file_limit=file_limit)
 
-    command = [sys.executable, "-m", f"waymark.stages.{name}"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, preexec_fn=limit)
+    return stage
 
 
 def sentence(ended: "subprocess.CompletedProcess[str]") -> str:
@@ -66,23 +65,19 @@ def workplace(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every stage has run once."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "expectations").symlink_to(ROOT / "expectations")
     set_parameters(folder)
-    code = (
-        "from waymark import params\n"
-        "from waymark.stages import collect, evaluate, export, prepare, train, validate\n"
-        "for stage in (collect, validate, prepare, train, export, evaluate): stage.run(params.load())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    for name in ("collect", "validate", "prepare", "train", "export", "evaluate"):
+        done = stage(folder, name)
+        assert done.returncode == 0, done.stderr
     return folder
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_full_disk_is_said_and_the_old_outputs_stay(finished: Path, name: str) -> None:  # K3
+def test_full_disk_is_said_and_the_old_outputs_stay(stage: Stage, finished: Path, name: str) -> None:  # K3
     before = contents(finished)
     assert set(OUTPUTS[name]) <= before.keys()
     # Small enough for the large output of each stage to fail, large enough for some files to be written before it.
@@ -93,7 +88,7 @@ def test_full_disk_is_said_and_the_old_outputs_stay(finished: Path, name: str) -
     assert contents(finished) == before
 
 
-def test_next_run_after_a_full_disk_works(finished: Path) -> None:
+def test_next_run_after_a_full_disk_works(stage: Stage, finished: Path) -> None:
     before = contents(finished)
     sentence(stage(finished, "prepare", file_limit=5500))
     assert stage(finished, "prepare").returncode == 0
@@ -113,7 +108,9 @@ def test_next_run_after_a_full_disk_works(finished: Path) -> None:
         ("evaluate", "data/prepared/test.parquet", None),
     ],
 )
-def test_damaged_input_of_a_stage_is_named(finished: Path, name: str, file: str, kept: int | None) -> None:
+def test_damaged_input_of_a_stage_is_named(
+    stage: Stage, finished: Path, name: str, file: str, kept: int | None
+) -> None:
     """`kept` bytes of it are left; None: it is missing."""
     whole = (finished / file).read_bytes()
     before = contents(finished)
@@ -154,14 +151,14 @@ def web_page(folder: Path) -> str:
     ids=["missing", "truncated", "web page", "unknown scheme"],
 )
 def test_source_that_cannot_be_used_leaves_nothing(
-    workplace: Path, tmp_path: Path, source: Callable[[Path], str], said: str
+    stage: Stage, workplace: Path, tmp_path: Path, source: Callable[[Path], str], said: str
 ) -> None:
     set_parameters(workplace, dataset="gtsrb", source=source(tmp_path))
     assert said in sentence(stage(workplace, "collect"))
     assert contents(workplace) == {}
 
 
-def test_address_without_a_file_is_named(workplace: Path) -> None:
+def test_address_without_a_file_is_named(stage: Stage, workplace: Path) -> None:
     with HTTPServer(("127.0.0.1", 0), Silent) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/no/archive.zip"
@@ -182,7 +179,9 @@ class Silent(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None: ...
 
 
-def test_object_that_is_not_in_the_bucket_is_named(workplace: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_object_that_is_not_in_the_bucket_is_named(
+    stage: Stage, workplace: Path, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     set_parameters(workplace, dataset="gtsrb", source="s3://waymark/no/archive.zip")
@@ -203,20 +202,22 @@ def test_object_that_is_not_in_the_bucket_is_named(workplace: Path, s3: Any, mon
     ],
     ids=["data set", "range", "type", "key"],
 )
-def test_wrong_parameter_fails_before_any_work(workplace: Path, changed: dict[str, object], said: str) -> None:
+def test_wrong_parameter_fails_before_any_work(
+    stage: Stage, workplace: Path, changed: dict[str, object], said: str
+) -> None:
     set_parameters(workplace, **changed)
     assert sentence(stage(workplace, "collect")).startswith(said)
     assert contents(workplace) == {}
 
 
-def test_parameters_that_are_no_yaml_are_named(workplace: Path) -> None:
+def test_parameters_that_are_no_yaml_are_named(stage: Stage, workplace: Path) -> None:
     (workplace / "params.yaml").write_text("dataset: [rendered\nsource: auto\n")
     assert sentence(stage(workplace, "collect")).startswith("params.yaml: not valid YAML: ")
     (workplace / "params.yaml").unlink()
     assert sentence(stage(workplace, "collect")).startswith("params.yaml: cannot be read (No such file")
 
 
-def test_unknown_network_is_named_and_the_old_model_stays(finished: Path) -> None:
+def test_unknown_network_is_named_and_the_old_model_stays(stage: Stage, finished: Path) -> None:
     before = contents(finished)
     set_parameters(finished, network="resnet19")
     try:

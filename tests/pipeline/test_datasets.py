@@ -5,7 +5,6 @@ import json
 import pickle
 import re
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,15 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 SMALL = {"image_size": 16, "width": 8, "batch_size": 16, "threads": 1}
 PHOTOGRAPHS, HANDS = NormalDist(122, 33).quantiles(21), NormalDist(134, 9).quantiles(21)
-STAGES = (
-    "from waymark import params\n"
-    "from waymark.errors import exit_with_sentence\n"
-    "from waymark.stages import collect, evaluate, export, prepare, train, validate\n"
-    "@exit_with_sentence\n"
-    "def graph():\n"
-    "    for stage in (collect, validate, prepare, train, export, evaluate): stage.run(params.load())\n"
-    "graph()"
-)
+STAGES = ("collect", "validate", "prepare", "train", "export", "evaluate")
+Graph = Callable[..., "subprocess.CompletedProcess[str]"]
 
 pytestmark = pytest.mark.slow
 
@@ -107,13 +99,19 @@ def class_folders(folder: Path, labels: tuple[int, int, int] = (0, 1, 2)) -> Pat
     return root
 
 
-def graph(folder: Path, dataset: str, source: Path, **changed: object) -> "subprocess.CompletedProcess[str]":
-    """All stages that make files, in one process, each reading what the one before it left in `folder`."""
-    folder.mkdir()
-    (folder / "expectations").symlink_to(ROOT / "expectations")
-    params = PARAMS | SMALL | {"dataset": dataset, "source": str(source)} | changed
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    return subprocess.run([sys.executable, "-c", STAGES], cwd=folder, capture_output=True, text=True)
+@pytest.fixture
+def graph(python: Callable[..., Any]) -> Graph:
+    """`graph(folder, dataset, source)`: all stages that make files, up to the first that fails."""
+
+    def graph(folder: Path, dataset: str, source: Path, **changed: object) -> "subprocess.CompletedProcess[str]":
+        folder.mkdir()
+        (folder / "expectations").symlink_to(ROOT / "expectations")
+        params = PARAMS | SMALL | {"dataset": dataset, "source": str(source)} | changed
+        (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        ended = (python(folder, f"waymark.stages.{name}") for name in STAGES)
+        return next((done for done in ended if done.returncode), subprocess.CompletedProcess(STAGES, 0))
+
+    return graph
 
 
 def metrics(folder: Path) -> Any:
@@ -121,7 +119,9 @@ def metrics(folder: Path) -> Any:
 
 
 @pytest.mark.parametrize(("dataset", "archives"), [("cifar10", cifar10_archive), ("folder", class_folders)])
-def test_data_set_runs_through_the_graph(tmp_path: Path, dataset: str, archives: Callable[[Path], Path]) -> None:
+def test_data_set_runs_through_the_graph(
+    graph: Graph, tmp_path: Path, dataset: str, archives: Callable[[Path], Path]
+) -> None:
     done = graph(tmp_path / "work", dataset, archives(tmp_path), epochs=40)
     assert done.returncode == 0, done.stderr
     judged = metrics(tmp_path / "work")
@@ -129,7 +129,7 @@ def test_data_set_runs_through_the_graph(tmp_path: Path, dataset: str, archives:
     assert judged["accuracy"] > 0.5  # chance is 0.1 and 0.33
 
 
-def test_asl_is_judged_on_frames_far_from_those_learned_and_on_another_signer(tmp_path: Path) -> None:
+def test_asl_is_judged_on_frames_far_from_those_learned_and_on_another_signer(graph: Graph, tmp_path: Path) -> None:
     done = graph(tmp_path / "work", "asl", asl_archives(tmp_path), epochs=1)
     assert done.returncode == 0, done.stderr
     judged = metrics(tmp_path / "work")
@@ -144,7 +144,7 @@ def test_asl_is_judged_on_frames_far_from_those_learned_and_on_another_signer(tm
         assert (ordered["frame"].diff()[changes].dropna() > 15).all()
 
 
-def test_swapped_labels_of_two_classes_stop_the_graph_at_evaluate(tmp_path: Path) -> None:  # D25
+def test_swapped_labels_of_two_classes_stop_the_graph_at_evaluate(graph: Graph, tmp_path: Path) -> None:  # D25
     source = class_folders(tmp_path, labels=(1, 0, 2))
     done = graph(tmp_path / "work", "folder", source, epochs=12)
     assert done.returncode == 1

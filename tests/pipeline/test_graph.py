@@ -1,14 +1,15 @@
 """dvc.yaml declares what the stages read: exactly the parameters, exactly the source files."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+Python = Callable[..., Any]
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 SMALL = {
     "rendered_tracks": 4,
@@ -21,28 +22,27 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, set[str]]]:
+def traces(python: Python, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, set[str]]]:
     """What each stage read, by running the whole graph on a small data set: once drawn, once from its archives."""
     drawn = tmp_path_factory.mktemp("rendered")
-    read = run_graph(drawn, list(GRAPH), dataset="rendered", source="auto")
+    read = run_graph(python, drawn, list(GRAPH), dataset="rendered", source="auto")
     archives = drawn / "data" / "raw" / "rendered"
     own = ["collect", "validate", "prepare"]  # from then on it is all the same where images came from
-    fetched = run_graph(tmp_path_factory.mktemp("gtsrb"), own, dataset="gtsrb", source=str(archives))
+    fetched = run_graph(python, tmp_path_factory.mktemp("gtsrb"), own, dataset="gtsrb", source=str(archives))
     for stage, kinds in fetched.items():
         for kind, names in kinds.items():
             read[stage][kind] |= names
     return read
 
 
-def run_graph(folder: Path, stages: list[str], **changed: object) -> dict[str, dict[str, set[str]]]:
+def run_graph(python: Python, folder: Path, stages: list[str], **changed: object) -> dict[str, dict[str, set[str]]]:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | SMALL | changed
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (folder / "expectations").symlink_to(ROOT / "expectations")
     read = {}
     for stage in stages:
         # One process a stage, as under DVC: what one stage imports must not count for the next.
-        command = [sys.executable, str(Path(__file__).with_name("trace_stage.py")), stage]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        done = python(folder, str(Path(__file__).with_name("trace_stage.py")), stage)
         assert done.returncode == 0, done.stderr
         read[stage] = {kind: set(names) for kind, names in json.loads(done.stdout.splitlines()[-1]).items()}
     return read

@@ -16,6 +16,8 @@ _NMS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def _operators_load() -> bool:
+    if hasattr(torch.ops.torchvision, "nms"):  # somebody declared them already
+        return True
     spec = PathFinder.find_spec("torchvision")
     folder = next(iter((spec.submodule_search_locations if spec else None) or []), "")
     for library in Path(folder).glob("_C.*"):
