@@ -32,7 +32,8 @@ repro: $(READY) ## Run the stage graph: collect, validate, prepare, train, expor
 
 .PHONY: test
 test: $(READY) ## Run the tests (minutes)
-	@$(PYTEST) -m "not long"
+	@# Two processes, each a whole file at a time: what a file's tests share is set up once.
+	@$(PYTEST) -m "not long" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-long
 test-long: $(READY) ## Run the tests that take many minutes, too
@@ -73,9 +74,12 @@ check-cache: $(READY) ## Rehash what DVC has on this machine: its cache and the 
 	@python scripts/check_cache.py
 
 .PHONY: bench
-bench: $(READY) ## Measure: transfer of archives, data loading, validation, memory of each stage, the service
+bench: $(READY) ## Measure: transfer of archives, training, validation, memory of each stage, the service
 	@python benchmarks/dvc_transfer.py
 	@python benchmarks/data_loading.py
+	@python benchmarks/input_pipeline.py
+	@python benchmarks/training_step.py
+	@python benchmarks/time_to_accuracy.py
 	@python benchmarks/validation.py
 	@python benchmarks/stage_memory.py
 	@python benchmarks/serving speed
