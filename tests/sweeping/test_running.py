@@ -95,6 +95,15 @@ def test_trial_that_promises_little_is_ended_and_leaves_no_experiment(repository
     assert git(repository, "stash", "list") == ""
 
 
+@pytest.mark.long
+def test_sweep_gives_up_where_every_trial_fails(repository: Path) -> None:
+    sweep = begin("signs", "label_smoothing=0.5", "lr=0.1..0.2")
+    with pytest.raises(WaymarkError, match=r"^3 trials failed and 0 ended well; .* go on with `waymark sweep signs`$"):
+        running.run(Path(), sweep, 1, "waymark sweep")
+    assert [trial.state for trial in sweep.trials()] == [TrialState.FAIL] * 3
+    assert [path.name for path in WORK.iterdir() if path.is_dir()] == []
+
+
 def test_second_process_is_refused(repository: Path) -> None:
     sweep = begin("signs", "lr=0.1,0.2")
     with running.alone(Path(), "signs"), pytest.raises(WaymarkError) as refused:

@@ -1,5 +1,6 @@
 """What a sweep remembers, asks for and refuses; nothing runs here."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import optuna
 import pytest
 from tests.sweeping.conftest import begin, git
 
+from waymark import cli
 from waymark.commands import sweeps
 from waymark.errors import WaymarkError
 from waymark.sweeping import results, store
@@ -196,3 +198,29 @@ def test_importances_are_told_of_once_there_are_enough_trials() -> None:
 
 def test_help_names_the_metrics_that_there_are() -> None:
     assert tuple(store.METRICS) == sweeps.METRICS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "printed"),
+    [
+        ((), 0, "no sweeps yet; `waymark sweep --help` shows how to begin one\n"),
+        (("other", "--show"), "error: other: no such sweep; `waymark sweep` lists those there are", ""),
+        (("other",), "error: other: no such sweep yet; begin it with what it shall try, as in -S 'lr=0.05,0.1'", ""),
+        (
+            ("--best",),
+            "error: name the sweep, as in `waymark sweep signs --show`; -S goes with none of --show and --best",
+            "",
+        ),
+    ],
+)
+def test_command_that_runs_nothing_says_what_there_is(
+    arguments: tuple[str, ...],
+    code: object,
+    printed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["waymark", "sweep", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, capsys.readouterr().out) == (code, printed)

@@ -92,7 +92,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     settings = " ".join(f"-S {shlex.quote(setting)}" for setting in sweep.plan.settings)
     running.run(root, sweep, jobs, f"waymark sweep {name} {settings} --trials {sweep.plan.trials}")
     print(results.table(root, sweep))
-    return 0
+    return 0 if len(sweep.over()) >= sweep.plan.trials else 1
 
 
 def _tell(root: Path, name: str | None, arguments: argparse.Namespace) -> int:

@@ -3,13 +3,17 @@
 import fcntl
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import optuna
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from waymark import git, paths
 from waymark.errors import Stopped, WaymarkError
@@ -34,15 +38,16 @@ class Running:
     values: dict[str, Value]
     process: TrialProcess
     epochs: int = 0  # that training has told of
-    pruned: bool = False
 
 
 @dataclass
 class Count:
-    """What this process has seen end."""
+    """What this process has seen end, and how many trials had ended before."""
 
     whole: int = 0
+    pruned: int = 0
     failed: int = 0
+    before: int = 0
 
 
 @dataclass
@@ -63,19 +68,37 @@ class Drive:
         self.sweep.prepare()
         left = self.sweep.left()
         try:
-            while True:
-                while len(self.running) < self.jobs and (trial := left.pop(0) if left else self._next()):
-                    self._start(trial)
-                if not self.running:
-                    return
-                time.sleep(PAUSE)
-                for each in list(self.running):
-                    self._follow(each)
+            with self._bar() as bar:
+                while True:
+                    while len(self.running) < self.jobs and (trial := left.pop(0) if left else self._next()):
+                        self._start(trial)
+                    if not self.running:
+                        return
+                    time.sleep(PAUSE)
+                    for each in list(self.running):
+                        self._follow(each)
+                    bar.n = self.count.before + self.count.whole + self.count.pruned
+                    bar.set_postfix_str(", ".join(f"{each.name} epoch {each.epochs}" for each in self.running))
         finally:
-            for each in self.running:
-                log.info("%s: being stopped", each.name)
-                each.process.end()
-                self.parent.close(each.name)
+            self._stop()
+
+    @contextmanager
+    def _bar(self) -> "Iterator[tqdm[NoReturn]]":
+        """Moves on a terminal, where lines are written above it; is quiet elsewhere."""
+        self.count.before = len(self.sweep.over())
+        quiet = not sys.stderr.isatty()
+        bar = tqdm(total=self.sweep.plan.trials, initial=self.count.before, unit=" trials", disable=quiet, leave=False)
+        with bar, nullcontext() if quiet else logging_redirect_tqdm():
+            yield bar
+
+    def _stop(self) -> None:
+        """All at once, for each takes its time; trials stay stored as running, by which they are gone on with."""
+        for each in self.running:
+            log.info("%s: being stopped", each.name)
+            each.process.ask_to_end()
+        for each in self.running:
+            each.process.end()
+            self.parent.close(each.name)
 
     def _next(self) -> optuna.Trial | None:
         wanted = self.sweep.plan.trials - len(self.sweep.over()) - len(self.running)
@@ -100,35 +123,42 @@ class Drive:
             self.running.append(Running(trial, name, values, process))
 
     def _follow(self, each: Running) -> None:
-        over = each.process.returned()  # asked first: all that it told is there to be read, then
+        code = each.process.returned()  # asked first: all that it told is there to be read, then
         for epoch in each.process.epochs():
             each.epochs = int(epoch["epoch"])
-            if self.sweep.report(each.trial, epoch) and over is None and not each.pruned:
-                each.pruned = True
+            if self.sweep.report(each.trial, epoch) and code is None:
                 each.process.end()
-        if each.pruned:
-            log.info("%s: pruned after epoch %d", _said(each.name, each.values), each.epochs)
-            self.parent.close(each.name)
-            self.sweep.prune(each.trial)
-        elif over is None:
-            return
-        elif over == 0:
+                self._prune(each)
+                return
+        if code == 0:
             commit = checkout.collect(self.root, each.process.folder, self.files, each.name)
             self._complete(each.trial, each.name, each.values, commit)
-        else:
-            log.warning(
-                "%s: failed; %s says:\n%s", _said(each.name, each.values), each.process.log, each.process.said()
-            )
-            self.parent.close(each.name)
-            self.sweep.fail(each.trial)
-        self.running.remove(each)
-        each.process.clear(keep_log=over not in (None, 0) and not each.pruned)
-        self.count.failed += over not in (None, 0) and not each.pruned
-        if self.count.failed >= _HOPELESS and not self.count.whole:
+            self._forget(each)
+        elif code is not None:
+            self._fail(each)
+
+    def _prune(self, each: Running) -> None:
+        log.info("%s: pruned after epoch %d", _said(each.name, each.values), each.epochs)
+        self.sweep.prune(each.trial)
+        self.count.pruned += 1
+        self._forget(each)
+
+    def _fail(self, each: Running) -> None:
+        told = each.process.said()
+        log.warning("%s: failed; %s says:\n%s", _said(each.name, each.values), each.process.log, told)
+        self.sweep.fail(each.trial)
+        self.count.failed += 1
+        self._forget(each, keep_log=True)
+        if self.count.failed >= (self.sweep.plan.trials if self.count.whole else _HOPELESS):
             raise WaymarkError(
-                f"{self.count.failed} trials failed and none ended well; mend what they say above, and go on with "
-                f"`waymark sweep {self.sweep.name}`"
+                f"{self.count.failed} trials failed and {self.count.whole} ended well; mend what they say above, and "
+                f"go on with `waymark sweep {self.sweep.name}`"
             )
+
+    def _forget(self, each: Running, keep_log: bool = False) -> None:
+        self.parent.close(each.name)
+        self.running.remove(each)
+        each.process.clear(keep_log)
 
     def _complete(self, trial: optuna.Trial, name: str, values: dict[str, Value], commit: str) -> None:
         value = _value(self.root, commit, self.sweep.plan.metric)

@@ -28,6 +28,7 @@ class TrialProcess:
         )
         self._process: subprocess.Popen[bytes] | None = None
         self._read = 0  # bytes of the epochs
+        self._asked = False
 
     def begin(self, experiment: str, overrides: Sequence[str], environment: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "dvc", "exp", "run", "--name", experiment]
@@ -65,20 +66,25 @@ class TrialProcess:
         """The exit code; None while it runs."""
         return None if self._process is None else self._process.poll()
 
+    def ask_to_end(self) -> None:
+        """As Ctrl-C does, once: DVC waits for the stage, and the stage keeps what it has, unless it is asked again."""
+        if self.returned() is None and self._process is not None and not self._asked:
+            _signal(self._process.pid, signal.SIGINT)
+            self._asked = True
+
     def end(self) -> None:
-        """Ask it to end as Ctrl-C does: DVC waits for the stage, and the stage keeps what it has."""
-        if self._process is None or self._process.poll() is not None:
+        """Ask, wait, and insist; at once where a person cannot wait, either."""
+        self.ask_to_end()
+        if self._process is None:
             return
-        _signal(self._process.pid, signal.SIGINT)
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            self.kill()
-
-    def kill(self) -> None:
-        if self._process is not None:
-            _signal(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            pass
+        finally:
+            if self._process.returncode is None:
+                _signal(self._process.pid, signal.SIGKILL)
+                self._process.wait()
 
     def end_orphan(self) -> None:
         """End what a sweep that was killed left running here; it goes on from its checkpoint."""
