@@ -45,7 +45,8 @@ def measure(settings: Params, images: int) -> tuple[list[float], list[float], in
         keep(keeper, trainer, after)
         kept.append(time.perf_counter() - ends[-1])
 
-    with mock.patch.object(interruption.Keeper, "_keep", timed):
+    once_an_epoch = mock.patch.object(interruption, "EVERY", float("inf"))
+    with once_an_epoch, mock.patch.object(interruption.Keeper, "_keep", timed):
         training.fit(settings, contract, checkpoint=checkpoint)
     epochs = [end - start - taken for start, end, taken in zip(ends, ends[1:], kept, strict=False)]
     return kept[1:], epochs, paths.CHECKPOINT.stat().st_size
