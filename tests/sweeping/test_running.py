@@ -152,6 +152,7 @@ def test_sweep_goes_on_after_ctrl_c_and_after_kill(repository: Path, tmp_path: P
     assert parent.info.status == "FINISHED"
 
 
+@pytest.mark.long
 def test_experiment_that_was_collected_before_the_kill_is_not_run_again(repository: Path) -> None:
     sweep = begin("signs", "lr=0.1,0.2", trials=1)
     trial = sweep.ask()
