@@ -97,10 +97,12 @@ def repository(committed_copy: Path, run: Callable[..., Any]) -> Path:
     return committed_copy
 
 
+# DVC, its shell and the training are one process group. To the next DVC it lives until somebody has waited for it.
 KILLED = """
-dvc repro --force --no-run-cache --single-item train &
+setsid dvc repro --force --no-run-cache --single-item train &
 until test -s models/checkpoint; do sleep 0.05; done
-kill -9 -$$
+kill -9 -$!
+wait $!
 """
 
 
@@ -109,10 +111,10 @@ def test_training_goes_on_to_the_same_bytes_where_dvc_repro_was_killed(
     repository: Path, run: Callable[..., Any]
 ) -> None:
     sources = str(repository / "src")
-    assert run(repository, "sh", "-c", KILLED, check=False, PYTHONPATH=sources).returncode == -9
+    assert run(repository, "sh", "-c", KILLED, check=False, PYTHONPATH=sources).returncode == 137
     assert not (repository / "models" / "model.safetensors").exists()
     again = ("dvc", "repro", "--force", "--no-run-cache", "--single-item", "train")
-    assert "training goes on after epoch " in run(repository, *again, PYTHONPATH=sources).stderr
+    assert "training goes on after " in run(repository, *again, PYTHONPATH=sources).stderr
     # dvc.lock holds the hash of each output.
     assert run(repository, "git", "status", "--porcelain").stdout == ""
 
