@@ -9,6 +9,7 @@ import yaml
 
 from waymark import params
 from waymark.errors import WaymarkError
+from waymark.sweeping import space
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
@@ -40,7 +41,19 @@ def test_each_make_target_is_one_of_the_makefile_s(command: str) -> None:
     assert re.search(rf"^{target}: .*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if " -S " in command])
+SWEEPS = [command for command in COMMANDS if command.startswith("waymark sweep") and " -S " in command]
+
+
+@pytest.mark.parametrize("command", SWEEPS)
+def test_each_sweep_s_space_is_one_that_params_yaml_allows(command: str) -> None:
+    words = shlex.split(command)
+    settings = [words[place + 1] for place, word in enumerate(words) if word == "-S"]
+    space.check(
+        space.parse(settings), settings, params.load(ROOT / "params.yaml"), frozenset(params.Params.model_fields)
+    )
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if " -S " in command and command not in SWEEPS])
 def test_each_setting_is_one_of_params_yaml_and_valid(tmp_path: Path, command: str) -> None:
     words = shlex.split(command)
     changed = dict(words[place + 1].split("=", 1) for place, word in enumerate(words) if word == "-S")
