@@ -26,7 +26,6 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from numpy.lib.format import open_memmap
 
 from waymark import params, paths
@@ -89,8 +88,7 @@ class InPieces(pl.Callback):
             augmented, labels = classifier.augmented(batch)
             inputs = augmented.contiguous(memory_format=torch.channels_last)
             ready = time.perf_counter()
-            logits = self.network(inputs)
-            loss = F.cross_entropy(logits, labels, label_smoothing=classifier.label_smoothing)
+            loss = classifier.loss(self.network(inputs), labels)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

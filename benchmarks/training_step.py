@@ -25,7 +25,6 @@ import data_loading
 import machine
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from waymark import params, paths
@@ -34,7 +33,6 @@ from waymark.learning import recipes
 from waymark.learning.classifier import Classifier
 from waymark.learning.data import PreparedData
 from waymark.learning.machine import precision
-from waymark.params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP = 3  # steps of each that are not counted: kernels are chosen, memory is first touched
@@ -47,8 +45,8 @@ Step = Callable[[], None]
 class Turns(pl.Callback):
     """Before the first step of a fit: seconds of a step, of each kind and turn, and those of the compilation."""
 
-    def __init__(self, settings: Params, steps: int, rounds: int, compiled: bool) -> None:
-        self.settings, self.steps, self.rounds, self.compiled = settings, steps, rounds, compiled
+    def __init__(self, steps: int, rounds: int, compiled: bool) -> None:
+        self.steps, self.rounds, self.compiled = steps, rounds, compiled
         self.seconds: dict[str, list[float]] = {}
         self.compilation = 0.0
         self.trouble = ""  # why there is nothing compiled
@@ -60,7 +58,6 @@ class Turns(pl.Callback):
             images, labels = classifier.augmented(next(iter(data.train_dataloader())))
         ready = images.contiguous(memory_format=torch.channels_last)
         arithmetic = trainer.precision_plugin.forward_context
-        smoothing = self.settings.label_smoothing
 
         def make(inputs: Tensor, context: Callable[[], contextlib.AbstractContextManager[None]], fast: bool) -> Step:
             twin = copy.deepcopy(classifier.network).train()
@@ -70,7 +67,7 @@ class Turns(pl.Callback):
             def step() -> None:
                 with torch.enable_grad():
                     with context():
-                        loss = F.cross_entropy(network(inputs), labels, label_smoothing=smoothing)
+                        loss = classifier.loss(network(inputs), labels)
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
@@ -133,7 +130,7 @@ def main() -> None:
     settings = data_loading.settings_of(arguments)
     with tempfile.TemporaryDirectory() as temporary, contextlib.chdir(temporary):
         contract = data_loading.prepare(settings, settings.batch_size)
-        turns = Turns(settings, arguments.steps, arguments.rounds, arguments.compiled)
+        turns = Turns(arguments.steps, arguments.rounds, arguments.compiled)
         with (
             data_loading.watched(turns, steps=1),
             torch._inductor.config.patch(force_disable_caches=True),  # the compiler works as for the first time
