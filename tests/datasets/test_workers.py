@@ -31,10 +31,14 @@ def started() -> Iterator[tuple["subprocess.Popen[str]", list[int]]]:
     """A command at work in two further processes, and their ids."""
     command = [sys.executable, "-c", SCRIPT]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=hear_ctrl_c
+    )
     assert process.stdout
     workers = [int(number) for number in process.stdout.readline().split()]
     assert len(workers) == 2
+    while not all(map(ignores_ctrl_c, workers)):  # one alone may have done both first tasks
+        time.sleep(0.01)
     try:
         yield process, workers
     finally:
@@ -42,6 +46,17 @@ def started() -> Iterator[tuple["subprocess.Popen[str]", list[int]]]:
             if alive(number):
                 os.kill(number, signal.SIGKILL)
         process.communicate()
+
+
+def hear_ctrl_c() -> None:
+    """A shell lets what it starts in the background ignore it, and so would all that this starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def ignores_ctrl_c(number: int) -> bool:
+    status = Path(f"/proc/{number}/status").read_text(encoding="ascii")
+    ignored = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
+    return bool(int(ignored, 16) & 1 << signal.SIGINT - 1)
 
 
 def alive(number: int) -> bool:

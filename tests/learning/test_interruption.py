@@ -292,5 +292,8 @@ def test_sigterm_ends_training_within_5_s_in_one_sentence_and_its_run_in_mlflow(
     assert used.ru_utime + used.ru_stime - before < 5
     assert os.waitstatus_to_exitcode(status) == 143
     assert last.startswith("stopped by SIGTERM; the next run goes on after ")
-    assert Checkpoint(paths.CHECKPOINT, checkpoints.fingerprint(many)).state is not None
+    whose, state = checkpoints.read(paths.CHECKPOINT)
+    expected = checkpoints.fingerprint(many)
+    assert {kind: whose[kind] for kind in ("parameters", "data")} == {k: expected[k] for k in ("parameters", "data")}
+    assert state
     assert runs.known(address.connect(), many.dataset)[0].info.status == "KILLED"

@@ -107,8 +107,8 @@ class Classifier(pl.LightningModule):
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
         loss = self.loss(logits, labels) if split == "train" else F.cross_entropy(logits, labels)
         right = (logits.argmax(dim=1) == labels).sum()
-        count = (labels != NO_CLASS).sum()
-        seen = torch.stack([loss.detach().double() * count, right, count])
+        count = torch.full_like(right, len(labels))
+        seen = torch.stack([loss.detach().double() * count, count, right, (labels != NO_CLASS).sum()])
         self._sums[split] = self._sums[split].to(seen.device) + seen if split in self._sums else seen
         return loss
 
@@ -129,8 +129,8 @@ class Classifier(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         row: dict[str, float] = {"epoch": self.current_epoch + 1}
         for split in ("train", "val"):
-            loss, right, count = self._of_all_processes(self._sums.pop(split)).tolist()
-            row |= {f"{split}_loss": loss / count, f"{split}_accuracy": right / count}
+            loss, images, right, known = self._of_all_processes(self._sums.pop(split)).tolist()
+            row |= {f"{split}_loss": loss / images, f"{split}_accuracy": right / max(known, 1)}
         if not math.isfinite(row["train_loss"] + row["val_loss"]):
             raise WaymarkError(
                 f"lr: training came apart in epoch {row['epoch']}, its loss is no longer finite; {self.lr:g} is too "
