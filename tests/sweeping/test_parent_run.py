@@ -9,7 +9,7 @@ import pytest
 from waymark.sweeping.parent_run import ParentRun
 from waymark.tracking import address, listing, live, runs
 
-DATASET = "cifar10"  # of which no other test here has runs
+DATASET = "swept"  # of which no other test has runs
 
 pytestmark = pytest.mark.slow
 
