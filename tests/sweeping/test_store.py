@@ -1,5 +1,6 @@
 """What a sweep remembers, asks for and refuses; nothing runs here."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from tests.sweeping.conftest import begin, git
 from waymark import cli
 from waymark.commands import sweeps
 from waymark.errors import WaymarkError
-from waymark.sweeping import results, store
+from waymark.sweeping import beginning, results, space, store
 from waymark.sweeping.store import Sweep
 
 pytestmark = pytest.mark.usefixtures("repository")
@@ -223,3 +224,19 @@ def test_command_that_runs_nothing_says_what_there_is(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert (ended.value.code, capsys.readouterr().out) == (code, printed)
+
+
+def test_what_is_alike_in_all_trials_counts_as_if_params_yaml_said_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    assert begin("short", "epochs=3", "lr=0.05,0.1", trials=2).plan.epochs == 3
+    assert begin("any", "epochs=3,4", trials=2).plan.epochs == 0
+    beginning.warn_of_load(Path(), space.parse(["threads=7"]), 1024)
+    assert f"1024 trials of 7 threads each share {os.cpu_count()} cores" in caplog.text
+
+
+def test_trials_that_hold_other_images_in_val_are_said_to(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    begin("alike", "seed=1", "lr=0.05,0.1", trials=2)
+    assert "val holds" not in caplog.text
+    begin("seeds", "seed=0,1", trials=2)
+    assert "val holds other images with another seed" in caplog.text

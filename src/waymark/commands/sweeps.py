@@ -88,7 +88,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     sweep = beginning.open_sweep(
         root, name, arguments.set_param, arguments.trials, arguments.metric, prune=not arguments.no_prune
     )
-    beginning.warn_of_load(root, jobs)
+    beginning.warn_of_load(root, sweep.plan.space, jobs)
     settings = " ".join(f"-S {shlex.quote(setting)}" for setting in sweep.plan.settings)
     running.run(root, sweep, jobs, f"waymark sweep {name} {settings} --trials {sweep.plan.trials}")
     print(results.table(root, sweep))

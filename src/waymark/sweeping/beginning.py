@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import yaml
@@ -57,26 +57,24 @@ def _begin(
             f"{name}: there is an experiment {taken[0]} already, of no sweep that {store.STORE} knows; choose another "
             f"name, or remove it with `dvc exp remove {taken[0]}`"
         )
-    if moving := _DECIDE_VAL & asked.keys():
-        log.info("note: %s decides which images val holds: trials are not judged on the same", ", ".join(moving))
-    files = checkout.snapshot(root, name)
-    plan = Plan(tuple(settings), metric, trials, prune, base.dataset, _epochs(asked, base), files.commit, files.content)
+    varied = {key for key in asked if len(space.ends(asked[key])) > 1}
+    common = base.model_copy(update={key: space.ends(asked[key])[0] for key in asked.keys() - varied})
+    if moving := sorted(_DECIDE_VAL & varied):
+        log.info("note: val holds other images with another %s: trials are not judged on the same", ", ".join(moving))
+    files, epochs = checkout.snapshot(root, name), _epochs(varied, common)
+    plan = Plan(tuple(settings), metric, trials, prune, common.dataset, epochs, files.commit, files.content)
     return store.begin(root, name, plan)
 
 
-def _epochs(asked: Space, base: Params) -> int:
+def _epochs(varied: Set[str], common: Params) -> int:
     """0 where the trials differ in it: an epoch of a short training compares with none of a long one."""
-    if {"epochs", "dataset"} & asked.keys():
-        values = {key: space.ends(asked[key]) for key in ("epochs", "dataset") if key in asked}
-        if any(len(listed) > 1 for listed in values.values()):
-            return 0
-        base = base.model_copy(update={key: listed[0] for key, listed in values.items()})
-    return recipes.recipe(base).epochs
+    return 0 if varied & {"epochs", "dataset"} else recipes.recipe(common).epochs
 
 
-def warn_of_load(root: Path, jobs: int) -> None:
+def warn_of_load(root: Path, asked: Space, jobs: int) -> None:
     """Trials that share a processor's cores each take the longer."""
-    threads, cores = params.load(root / paths.PARAMS).threads, os.cpu_count() or 1
+    threads = max(space.ends(asked["threads"])) if "threads" in asked else params.load(root / paths.PARAMS).threads
+    cores = os.cpu_count() or 1
     if jobs > 1 and jobs * threads > cores:
         log.info(
             "note: %d trials of %d threads each share %d cores; fewer threads, or a smaller -j", jobs, threads, cores
