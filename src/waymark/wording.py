@@ -1,6 +1,7 @@
-"""How numbers are written in reports and verdicts."""
+"""How numbers are written in reports and verdicts, and how tables stand in a terminal."""
 
 import math
+from collections.abc import Iterator, Sequence
 
 MINUS = "−"
 
@@ -29,3 +30,10 @@ def probability(p: float) -> str:
 
 def count(number: int, one: str) -> str:
     return f"{number:,} {one if number == 1 else one + ('es' if one.endswith('s') else 's')}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A line for each row, its cells below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

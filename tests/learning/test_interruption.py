@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import yaml
 from safetensors.torch import save
+from tests.learning.conftest import prepare_noise
 
 from waymark import contract, params, paths
-from waymark.contract import Contract
 from waymark.errors import Stopped, WaymarkError
 from waymark.learning import checkpoints, interruption, training, weights
 from waymark.learning.checkpoints import Checkpoint
@@ -29,7 +28,6 @@ from waymark.stages import train
 from waymark.tracking import address, runs
 
 ROOT = Path(__file__).resolve().parents[2]
-CLASSES = ("stop", "yield", "bend")
 SMALL = {"width": 8, "epochs": 3, "batch_size": 16, "threads": 1, "seed": 5, "precision": "32-true"}
 BATCHES = 6  # of each epoch
 NOWHERE = "nowhere://"  # MLflow is told apart from what is tested here
@@ -40,15 +38,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """A folder with prepared train and val splits of three classes of noise at 16 px."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
-    paths.PREPARED.mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 100), ("val", 30)):
-        labels = np.arange(count) % len(CLASSES)
-        noise = generator.integers(0, 60, (count, 16, 16, 3)) + labels.reshape(-1, 1, 1, 1) * 90
-        np.save(paths.images(split), noise.astype(np.uint8))
-        pd.DataFrame({"label": labels}).to_parquet(paths.rows(split), index=False)
-    half = (0.5, 0.5, 0.5)
-    Contract("tiny", CLASSES, image_size=16, crop_margin=0.0, mean=half, std=half).write(paths.PREPARED_CONTRACT)
+    prepare_noise(train=100, val=30)
     return params.load(ROOT / paths.PARAMS).model_copy(update=SMALL)
 
 

@@ -14,22 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
+from tests.learning.conftest import CLASSES, prepare_noise
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from waymark import contract, params, paths
-from waymark.contract import Contract
 from waymark.learning import network, processes, synchronised, training
 from waymark.learning.data import Images
 from waymark.params import Params
 
 ROOT = Path(__file__).resolve().parents[2]
-CLASSES = ("stop", "yield", "bend")
 SMALL = {"width": 8, "epochs": 2, "batch_size": 16, "threads": 1, "seed": 5, "precision": "32-true"}
 
 forked = pytest.mark.skipif(torch.cuda.is_available(), reason="a process that has used CUDA cannot fork")
@@ -39,15 +37,7 @@ forked = pytest.mark.skipif(torch.cuda.is_available(), reason="a process that ha
 def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prepared train and val splits of three classes of noise at 16 px; 4 × 16 and 1 of val, which do not go round."""
     monkeypatch.chdir(tmp_path)
-    paths.PREPARED.mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 48), ("val", 65)):
-        labels = np.arange(count) % len(CLASSES)
-        noise = generator.integers(0, 60, (count, 16, 16, 3)) + labels.reshape(-1, 1, 1, 1) * 90
-        np.save(paths.images(split), noise.astype(np.uint8))
-        pd.DataFrame({"label": labels}).to_parquet(paths.rows(split), index=False)
-    half = (0.5, 0.5, 0.5)
-    Contract("tiny", CLASSES, image_size=16, crop_margin=0.0, mean=half, std=half).write(paths.PREPARED_CONTRACT)
+    prepare_noise(train=48, val=65)
 
 
 def settings(**changed: object) -> Params:

@@ -6,12 +6,10 @@ import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
+from tests.learning.conftest import prepare_noise
 
 from waymark import params, paths
-from waymark.contract import Contract
 from waymark.errors import WaymarkError
 from waymark.learning import weights
 from waymark.learning.classifier import class_weights
@@ -19,7 +17,6 @@ from waymark.params import Params
 from waymark.stages import train
 
 ROOT = Path(__file__).resolve().parents[2]
-CLASSES = ("stop", "yield", "bend")
 SMALL = {"width": 8, "epochs": 2, "batch_size": 16, "threads": 1, "seed": 5, "precision": "32-true"}
 
 
@@ -27,15 +24,7 @@ SMALL = {"width": 8, "epochs": 2, "batch_size": 16, "threads": 1, "seed": 5, "pr
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """A folder with prepared train and val splits of three classes of noise at 16 px, and no test split."""
     monkeypatch.chdir(tmp_path)
-    paths.PREPARED.mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 48), ("val", 12)):
-        labels = np.arange(count) % len(CLASSES)
-        noise = generator.integers(0, 60, (count, 16, 16, 3)) + labels.reshape(-1, 1, 1, 1) * 90
-        np.save(paths.images(split), noise.astype(np.uint8))
-        pd.DataFrame({"label": labels}).to_parquet(paths.rows(split), index=False)
-    half = (0.5, 0.5, 0.5)
-    Contract("tiny", CLASSES, image_size=16, crop_margin=0.0, mean=half, std=half).write(paths.PREPARED_CONTRACT)
+    prepare_noise(train=48, val=12)
     return params.load(ROOT / paths.PARAMS).model_copy(update=SMALL)
 
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from waymark import contract, paths
 from waymark.errors import WaymarkError, reason
 from waymark.files import reading
-from waymark.learning import machine
+from waymark.learning import machine, weights
 from waymark.params import Params
 
 State = dict[str, Any]  # of strings, numbers, tensors, and lists, tuples and dicts of these
@@ -82,7 +82,7 @@ def fingerprint(params: Params) -> Fingerprint:
     arithmetic = machine.precision(params.precision), torch.backends.cpu.get_cpu_capability(), torch.cuda.device_count()
     kinds = {
         "parameters": {name: getattr(params, name) for name in SETTINGS},
-        "data": {path.name: _sha256(path) for path in [paths.PREPARED_CONTRACT, *prepared]},
+        "data": {path.name: _sha256(path) for path in prepared},
         "code": {path.name: _sha256(path) for path in sources} | versions,
         "hardware": arithmetic,
     }
@@ -90,8 +90,8 @@ def fingerprint(params: Params) -> Fingerprint:
 
 
 def _sha256(path: Path) -> str:
-    with reading(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with reading(path):
+        return weights.sha256(path)
 
 
 class Checkpoint:

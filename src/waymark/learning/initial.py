@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from waymark import paths
 from waymark.errors import WaymarkError, cause, reason
 from waymark.learning import network
+from waymark.learning.weights import sha256
 from waymark.params import Params
 
 SAFETENSORS = "model.safetensors"  # timm's name on the hub for a network's tensors
@@ -80,7 +81,7 @@ def published(name: str, num_classes: int) -> tuple[Initial, nn.Module]:
             f"pretrained: {repository} cannot be had from {hub} ({cause(error.__cause__ or error)}); run again with a "
             f"connection, or get its {SAFETENSORS} another way and name that file in weights, with pretrained: false"
         ) from None
-    start = Initial(path, repository, _sha256(path))
+    start = Initial(path, repository, sha256(path))
     _read(start)  # timm's own sentence for damage is a traceback
     try:
         # The file at hand, so that timm fetches nothing: where it finds no safetensors it would load a pickle.
@@ -102,7 +103,7 @@ def given(weights: str) -> Initial:
     address, _, digest = weights.partition("@sha256:")
     path, name = (_fetched(address, digest), address) if "://" in address else (Path(address).expanduser(), "")
     try:
-        start = Initial(path, name or path.name, _sha256(path))
+        start = Initial(path, name or path.name, sha256(path))
     except OSError as error:
         raise WaymarkError(
             f"weights: {address} cannot be read ({error.strerror}); expected a safetensors file's path, https://… or "
@@ -126,15 +127,10 @@ def _fetched(url: str, digest: str) -> Path:
     from waymark.datasets import transfer
 
     kept = paths.INITIAL_WEIGHTS / f"{digest or hashlib.sha256(url.encode()).hexdigest()}.safetensors"
-    if kept.exists() and (_sha256(kept) == digest if digest else os.environ.get("LOCAL_RANK", "0") != "0"):
+    if kept.exists() and (sha256(kept) == digest if digest else os.environ.get("LOCAL_RANK", "0") != "0"):
         return kept  # without a digest: what the first process of this machine has just fetched
     transfer.fetch(url, kept, partial=paths.PARTIAL, sha256=digest)
     return kept
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(start: Initial) -> dict[str, Tensor]:

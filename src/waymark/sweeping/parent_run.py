@@ -1,7 +1,5 @@
 """A sweep's run in MLflow, above those of its trials. An MLflow that is away costs it, never the sweep."""
 
-import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from waymark.tracking import address, runs
@@ -10,15 +8,14 @@ from waymark.tracking.address import TrackingError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-log = logging.getLogger(__name__)
 
-
-class ParentRun:
+class ParentRun(address.Asking):
     """`run_id` is '' where MLflow was away as the sweep began."""
+
+    without = "the sweep goes on without its run there"
 
     def __init__(self, name: str, dataset: str, note: str, known: str) -> None:
         self.run_id, self._dataset = known, dataset
-        self._client: MlflowClient | None = None
         try:
             self._client = address.connect()
             experiment = address.experiment(self._client, dataset)
@@ -58,16 +55,3 @@ class ParentRun:
             client.set_terminated(self.run_id, status)
 
         self._ask(end)
-
-    def _ask(self, request: Callable[["MlflowClient"], object]) -> None:
-        if self._client is None:
-            return
-        try:
-            with address.speaking():
-                request(self._client)
-        except TrackingError as error:
-            self._give_up(error)
-
-    def _give_up(self, error: TrackingError) -> None:
-        self._client = None
-        log.warning("warning: %s; the sweep goes on without its run there", error)

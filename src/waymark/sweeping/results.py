@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 from waymark.errors import WaymarkError
 from waymark.sweeping import checkout, store
 from waymark.sweeping.store import Sweep
+from waymark.wording import aligned
 
 _ENOUGH = 8  # whole trials below which importances say more of chance than of the keys
 _NONE = "–"
@@ -30,7 +31,7 @@ def listing(root: Path) -> str:
             )
     if not rows:
         return "no sweeps yet; `waymark sweep --help` shows how to begin one"
-    return "\n".join(_aligned([("sweep", "trials", "metric", "best", ""), *rows]))
+    return "\n".join(aligned([("sweep", "trials", "metric", "best", ""), *rows]))
 
 
 def best(root: Path, sweep: Sweep) -> str:
@@ -50,7 +51,7 @@ def _lines(root: Path, sweep: Sweep) -> Iterator[str]:
     order = {trial.number: rank for rank, trial in enumerate(sweep.ranked())}
     trials.sort(key=lambda trial: (order.get(trial.number, len(order)), trial.state != TrialState.PRUNED, trial.number))
     keys = list(sweep.plan.space)
-    yield from _aligned([("", sweep.plan.metric, *keys, ""), *(_row(root, sweep, trial, keys) for trial in trials)])
+    yield from aligned([("", sweep.plan.metric, *keys, ""), *(_row(root, sweep, trial, keys) for trial in trials)])
     over = len(sweep.over())
     if over < sweep.plan.trials:
         yield f"{over} of {sweep.plan.trials} trials; `waymark sweep {sweep.name}` goes on"
@@ -92,9 +93,3 @@ def _name(sweep: Sweep, trial: FrozenTrial | None) -> str:
 
 def _shown(value: object) -> str:
     return _NONE if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,9 @@ _SWITCHES = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": _ANSWER,
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server may close an idle connection just when it is used again
 }
+
+
+log = logging.getLogger(__name__)
 
 
 class TrackingError(WaymarkError):
@@ -75,6 +78,26 @@ def first_tags(dataset: str) -> dict[str, str]:
     tags = {"waymark.dataset": dataset, "waymark.dvc_experiment": os.environ.get("DVC_EXP_NAME", "")}
     parent = os.environ.get(PARENT)
     return tags | ({"mlflow.parentRunId": parent} if parent else {})
+
+
+class Asking:
+    """What costs nothing but itself where MLflow goes away: it is asked no further, and one sentence says so."""
+
+    without: str  # … goes on without it: the end of the sentence
+    _client: "MlflowClient | None" = None
+
+    def _ask(self, request: Callable[["MlflowClient"], object]) -> None:
+        if self._client is None:
+            return
+        try:
+            with speaking():
+                request(self._client)
+        except TrackingError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: TrackingError) -> None:
+        self._client = None
+        log.warning("warning: %s; %s", error, self.without)
 
 
 def connect() -> "MlflowClient":

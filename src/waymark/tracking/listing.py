@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from waymark.tracking import address, identity, revisions, runs
 from waymark.tracking.address import TrackingError
 from waymark.tracking.registry import MODEL_VERSION, Registry
 from waymark.tracking.revisions import Revision
+from waymark.wording import aligned
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -171,16 +172,12 @@ def _table(rows: Sequence[Row], away: bool) -> Iterator[str]:
         _UNLED: unled,
     }
     cells = {heading: [_cells(row) for row in found[: _SHOWN if heading else None]] for heading, found in parts.items()}
-    widths = [max(map(len, column)) for column in zip(_HEADINGS, *chain(*cells.values()), strict=True)]
-
-    def line(row: Sequence[str]) -> str:
-        return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-    yield line(_HEADINGS)
+    lines = aligned([_HEADINGS, *chain(*cells.values())])
+    yield next(lines)
     for heading, shown in cells.items():
         if heading and shown:
             yield f"{heading}:"
-        yield from map(line, shown)
+        yield from islice(lines, len(shown))
         if len(shown) < len(parts[heading]):
             yield f"and {len(parts[heading]) - len(shown)} more, which --format csv lists"
     if not away and any(not row.run for row in rows):

@@ -1,10 +1,9 @@
 """The curves of a training while it learns. An MLflow that goes away costs them, never the training."""
 
 import json
-import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,18 +12,17 @@ from waymark.tracking import address
 from waymark.tracking.address import LATER, TrackingError
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-log = logging.getLogger(__name__)
+    pass
 
 EPOCHS = "WAYMARK_EPOCHS"  # environment variable: a file that gets a line of JSON for each epoch
 
 
-class Curves:
+class Curves(address.Asking):
     """One training's run in MLflow, or nothing once MLflow was away: it is asked no further."""
 
+    without = f"training goes on without it, {LATER}"
+
     def __init__(self, dataset: str) -> None:
-        self._client: MlflowClient | None = None
         self._run_id = ""
         try:
             client = address.connect()
@@ -54,19 +52,6 @@ class Curves:
     def end(self, status: str) -> None:
         """`status`: FINISHED, FAILED or KILLED."""
         self._ask(lambda client: client.set_terminated(self._run_id, status))
-
-    def _ask(self, request: Callable[["MlflowClient"], object]) -> None:
-        if self._client is None:
-            return
-        try:
-            with address.speaking():
-                request(self._client)
-        except TrackingError as error:
-            self._give_up(error)
-
-    def _give_up(self, error: TrackingError) -> None:
-        self._client = None
-        log.warning("warning: %s; training goes on without it, %s", error, LATER)
 
 
 def _tell_sweep(epoch: Mapping[str, float]) -> None:
