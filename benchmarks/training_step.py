@@ -25,7 +25,7 @@ import data_loading
 import machine
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from waymark import params, paths
 from waymark.errors import reason
@@ -56,11 +56,13 @@ class Turns(pl.Callback):
         data = cast(PreparedData, trainer.datamodule)  # type: ignore[attr-defined]
         with torch.no_grad():
             images, labels = classifier.augmented(next(iter(data.train_dataloader())))
-        ready = images.contiguous(memory_format=torch.channels_last)
         arithmetic = trainer.precision_plugin.forward_context
 
-        def make(inputs: Tensor, context: Callable[[], contextlib.AbstractContextManager[None]], fast: bool) -> Step:
-            twin = copy.deepcopy(classifier.network).train()
+        def make(
+            layout: torch.memory_format, context: Callable[[], contextlib.AbstractContextManager[None]], fast: bool
+        ) -> Step:
+            inputs = images.contiguous(memory_format=layout)
+            twin = copy.deepcopy(classifier.network).train().to(memory_format=layout)
             optimizer = data_loading.optimizer_of(classifier, twin)
             network: nn.Module = cast(nn.Module, torch.compile(twin)) if fast else twin
 
@@ -74,10 +76,10 @@ class Turns(pl.Callback):
 
             return step
 
-        kinds = {OURS: make(ready, arithmetic, False)}
-        kinds[PLAIN] = make(images.contiguous(memory_format=torch.contiguous_format), contextlib.nullcontext, False)
+        kinds = {OURS: make(torch.channels_last, arithmetic, False)}
+        kinds[PLAIN] = make(torch.contiguous_format, contextlib.nullcontext, False)
         if self.compiled:
-            kinds |= self._compile(make(ready, arithmetic, True))
+            kinds |= self._compile(make(torch.channels_last, arithmetic, True))
         for step in kinds.values():
             timed(step, WARM_UP)
         for _ in range(self.rounds):
