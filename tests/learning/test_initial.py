@@ -27,7 +27,6 @@ from waymark.stages import train
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("stop", "yield", "bend")
-HEAD = {f"classifiers.{column}.{kind}" for column in range(2) for kind in ("weight", "bias")}
 OTHER_CLASSES = "its head is for other classes and is left out"
 
 
@@ -68,12 +67,12 @@ def test_head_for_other_classes_is_left_out(begun: nn.Module, caplog: pytest.Log
     with caplog.at_level("INFO"):
         model = initial.build(settings(weights="signs.safetensors"), 5)
     same = {key for key, tensor in state(model).items() if torch.equal(tensor, begun.state_dict()[key])}
-    assert begun.state_dict().keys() - same == HEAD
+    assert begun.state_dict().keys() - same == {"head.2.weight", "head.2.bias"}
     assert OTHER_CLASSES in caplog.messages
 
 
 def test_file_without_a_head_serves(begun: nn.Module) -> None:
-    tensors = {key: tensor for key, tensor in state(begun).items() if not key.startswith("classifiers.")}
+    tensors = {key: tensor for key, tensor in state(begun).items() if not key.startswith("head.")}
     save_file(tensors, "backbone.safetensors")
     model = initial.build(settings(weights="backbone.safetensors"), 3)
     assert all(torch.equal(model.state_dict()[key], tensor) for key, tensor in tensors.items())
@@ -94,7 +93,7 @@ def test_plain_file_of_timm_serves() -> None:
         ("shape", "'FIRST' is float32 of shape (1,), expected float32 of shape SHAPE"),
         ("missing", "'FIRST' is absent, expected float32 of shape SHAPE"),
         ("extra", "'backdoor' is float32 of shape (1,), expected absent"),
-        ("half a head", "'classifiers.0.bias' is absent, expected float32 of shape (3,)"),
+        ("half a head", "'head.2.bias' is absent, expected float32 of shape (3,)"),
     ],
 )
 def test_first_tensor_that_does_not_fit_is_named(begun: nn.Module, change: str, fault: str) -> None:  # M5
@@ -110,7 +109,7 @@ def test_first_tensor_that_does_not_fit_is_named(begun: nn.Module, change: str, 
         case "extra":
             tensors["backdoor"] = torch.zeros(1)
         case "half a head":
-            del tensors["classifiers.0.bias"]
+            del tensors["head.2.bias"]
     save_file(tensors, "signs.safetensors")
     with pytest.raises(WaymarkError) as refused:
         initial.build(settings(weights="signs.safetensors"), 3)
@@ -291,7 +290,7 @@ def test_frozen_backbone_keeps_every_bit_and_its_statistics_while_the_head_learn
 ) -> None:
     train.run(settings(weights="signs.safetensors", freeze_backbone=True, epochs=2))
     before, after = state(begun), load_file(paths.WEIGHTS)
-    assert {key for key in before if not torch.equal(before[key], after[key])} == HEAD
+    assert {key for key in before if not torch.equal(before[key], after[key])} == {"head.2.weight", "head.2.bias"}
 
 
 def test_trained_weights_remember_what_they_began_from(begun: nn.Module, prepared: None) -> None:

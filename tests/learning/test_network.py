@@ -11,24 +11,11 @@ from waymark.learning.sign_resnet import LocalContrast, SpatialTransformer
 @pytest.mark.parametrize("size", [16, 32, 40, 48, 65])
 @pytest.mark.parametrize("name", network.OURS)
 def test_sign_resnet_takes_any_size(name: str, size: int) -> None:
-    assert network.build(name, 43, 8).eval()(torch.zeros(2, 3, size, size)).shape == (2, 43)
+    assert network.build(name, 43, 8)(torch.zeros(2, 3, size, size)).shape == (2, 43)
 
 
 def test_sign_resnet_of_the_default_width_stays_under_a_million_parameters() -> None:
-    assert sum(p.numel() for p in network.build("sign_resnet", 43, 24).parameters()) == 793_862
-
-
-def test_sign_resnet_answers_with_the_mean_of_what_its_columns_are_taught() -> None:
-    model = network.build("sign_resnet", 5, 8)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # the statistics of all batches seen, here of one
-    pictures = torch.rand(16, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    taught = model(pictures)
-    assert taught.shape == (16, 2, 5)
-    assert torch.allclose(taught.exp().sum(dim=2), torch.ones(16, 2))
-    assert not torch.allclose(taught[:, 0], taught[:, 1], atol=0.01)
-    assert torch.allclose(model.eval()(pictures), taught.mean(dim=1), atol=0.05)
+    assert sum(p.numel() for p in network.build("sign_resnet", 43, 32).parameters()) == 702_539
 
 
 def test_a_picture_at_night_looks_to_sign_resnet_as_it_does_by_day() -> None:

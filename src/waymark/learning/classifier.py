@@ -18,7 +18,6 @@ from waymark.learning.outliers import NO_CLASS
 
 MOMENTUM = 0.9  # SGD's, in Nesterov's form, the value of residual nets since He et al. 2016, and Muon's
 WARM_UP = 0.2  # share of the steps in which the learning rate rises
-COMMITTEE = 3  # dimensions of the output of a network of which several parts answer, each with log-probabilities
 NO_DECAY = 1  # biases and normalisation have one dimension; decaying them only costs accuracy (arXiv:1812.01187, 3.1)
 
 OnEpoch = Callable[[Mapping[str, float]], None]
@@ -107,8 +106,7 @@ class Classifier(pl.LightningModule):
     def _step(self, split: str, images: Tensor, labels: Tensor) -> Tensor:
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
         loss = self.loss(logits, labels) if split == "train" else F.cross_entropy(logits, labels)
-        answers = logits.mean(dim=1) if logits.ndim == COMMITTEE else logits
-        right = (answers.argmax(dim=1) == labels).sum()
+        right = (logits.argmax(dim=1) == labels).sum()
         count = torch.full_like(right, len(labels))
         seen = torch.stack([loss.detach().double() * count, count, right, (labels != NO_CLASS).sum()])
         self._sums[split] = self._sums[split].to(seen.device) + seen if split in self._sums else seen
@@ -117,11 +115,8 @@ class Classifier(pl.LightningModule):
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """What training lessens: the mean over images of the smoothed cross entropy times the class's weight.
 
-        Of an image of no class it is the divergence from being quite unsure. Of a network of several columns,
-        (N, columns, classes), it is the mean of theirs.
+        Of an image of no class it is the divergence from being quite unsure.
         """
-        if logits.ndim == COMMITTEE:
-            logits, labels = logits.flatten(0, 1), labels.repeat_interleave(logits.shape[1])
         known = labels != NO_CLASS
         labels = labels.where(known, 0)
         each = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, reduction="none")

@@ -27,7 +27,7 @@ class Recipe:
 
 _RECIPES = {
     "rendered": Recipe(epochs=8, flip=True, mirrored=_SIGNS),
-    "gtsrb": Recipe(epochs=18, flip=True, mirrored=_SIGNS),
+    "gtsrb": Recipe(epochs=16, flip=True, mirrored=_SIGNS),
     "cifar10": Recipe(epochs=30, flip=True),
     "asl": Recipe(epochs=20, flip=False),
     "folder": Recipe(epochs=20, flip=False),
