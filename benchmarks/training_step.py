@@ -62,7 +62,8 @@ class Turns(pl.Callback):
             layout: torch.memory_format, context: Callable[[], contextlib.AbstractContextManager[None]], fast: bool
         ) -> Step:
             inputs = images.contiguous(memory_format=layout)
-            twin = copy.deepcopy(classifier.network).train().to(memory_format=layout)
+            twin = copy.deepcopy(classifier.network).train()
+            twin.to(memory_format=layout)  # type: ignore[call-overload]  # torch's types do not know this form
             optimizer = data_loading.optimizer_of(classifier, twin)
             network: nn.Module = cast(nn.Module, torch.compile(twin)) if fast else twin
 
