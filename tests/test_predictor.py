@@ -15,10 +15,12 @@ from waymark.predictor import Predictor
 SIZE = 16
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[torch.nn.Module, Path, Contract]:
+@pytest.fixture(scope="module", params=network.OURS)
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[torch.nn.Module, Path, Contract]:
     torch.manual_seed(0)
-    model = network.build("sign_resnet", 3, 8)
+    model = network.build(request.param, 3, 8)
     path = tmp_path_factory.mktemp("models") / "model.onnx"
     onnx_export.export(model, SIZE, path)
     contract = Contract("rendered", ("a", "b", "c"), SIZE, 0.1, (0.5,) * 3, (0.25,) * 3)
