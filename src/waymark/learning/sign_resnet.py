@@ -90,11 +90,8 @@ class SpatialTransformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.map(self.localisation(x)).float().view(-1, 2, 3)
-        # By hand: torch's affine_grid would fix the number of images in the ONNX file.
-        places = [(2 * torch.arange(size, device=x.device) + 1) / size - 1 for size in x.shape[2:]]
-        y, across = torch.meshgrid(*places, indexing="ij")
-        points = torch.stack([across, y, torch.ones_like(y)], dim=2)
-        grid = (points[:, :, None] * maps[:, None, None]).sum(dim=4)
+        # Not len(x): that would fix the number of images in the ONNX file.
+        grid = F.affine_grid(maps, list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 

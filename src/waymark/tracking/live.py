@@ -6,13 +6,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from waymark.tracking import address
 from waymark.tracking.address import LATER, TrackingError
-
-if TYPE_CHECKING:
-    pass
 
 EPOCHS = "WAYMARK_EPOCHS"  # environment variable: a file that gets a line of JSON for each epoch
 
