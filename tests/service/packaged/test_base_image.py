@@ -36,7 +36,10 @@ def test_a_program_that_is_missing_is_named_with_what_installs_it(tmp_path: Path
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="debootstrap needs root")
-@pytest.mark.skipif(not (shutil.which("debootstrap") and shutil.which("podman")), reason="not installed")
+@pytest.mark.skipif(
+    not (shutil.which("debootstrap") and shutil.which("podman")),
+    reason="apt-get install debootstrap podman",
+)
 def test_a_mirror_that_is_none_is_debootstraps_last_word(tmp_path: Path) -> None:
     said = failed(tmp_path, os.environ["PATH"])
     assert said.startswith("error: debootstrap: E: ")
