@@ -69,7 +69,9 @@ class Params(BaseModel):
     class_balance: Annotated[float, Field(ge=0, le=1)]
     ema_decay: Fraction
     augment_rotation: Annotated[float, Field(ge=0, le=180)]
+    augment_zoom_out: Annotated[float, Field(ge=0, le=0.5)]
     augment_scale: Annotated[float, Field(ge=0, le=0.9)]
+    augment_aspect: Annotated[float, Field(ge=1, le=4)]
     augment_shift: Annotated[float, Field(ge=0, le=0.5)]
     augment_shear: Annotated[float, Field(ge=0, le=45)]
     augment_light: Annotated[float, Field(ge=0, le=0.9)]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from waymark.learning import augmentation, outliers
 from waymark.learning.augmentation import DRAWS, Augmentation, Draw
@@ -38,6 +39,19 @@ def test_a_quarter_turn_is_a_quarter_turn() -> None:
 def test_shift_is_in_shares_of_the_side() -> None:
     moved = changed(Augmentation(shift=0.25), draw(shift_x=1))
     assert torch.allclose(moved[..., :12], IMAGES[..., 4:], atol=1e-4)
+
+
+def test_zoomed_out_by_a_whole_shows_the_image_at_half_its_side_with_its_border_repeated() -> None:
+    small = changed(Augmentation(zoom_out=1), draw())
+    assert torch.allclose(small[..., 4:12, 4:12], F.avg_pool2d(IMAGES, 2), atol=1e-4)
+    assert torch.allclose(small[..., 0, 0], IMAGES[..., 0, 0], atol=1e-4)
+
+
+def test_aspect_is_the_ratio_of_the_sides_and_keeps_the_area() -> None:
+    augment = Augmentation(aspect=4)
+    for at, sides in ((1, (2, 0.5)), (-1, (0.5, 2)), (0, (1, 1)), (0.5, (2**0.125, 0.5**0.125))):
+        maps = augment.matrices(draw(aspect=at))[0]
+        assert maps.flatten().tolist() == pytest.approx([sides[0], 0, 0, 0, sides[1], 0])
 
 
 def test_an_image_whose_draw_is_negative_is_mirrored_where_its_class_has_a_mirror_image() -> None:
@@ -141,7 +155,9 @@ def test_nothing_leaves_the_range_from_black_to_white() -> None:
 def test_an_image_s_draws_do_not_depend_on_its_batch() -> None:
     strong = Augmentation(
         rotation=30,
+        zoom_out=0.1,
         scale=0.3,
+        aspect=2,
         shift=0.1,
         shear=10,
         light=0.5,

@@ -29,6 +29,8 @@ from waymark.params import Params
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"width": 8, "epochs": 2, "batch_size": 16, "threads": 1, "seed": 5, "precision": "32-true"}
+# Muon squares its matrices in bf16, which turns a last bit into a thousandth: nothing for two processes to agree to.
+SMALL |= {"optimizer": "sgd", "lr": 0.1}
 
 forked = pytest.mark.skipif(torch.cuda.is_available(), reason="a process that has used CUDA cannot fork")
 

@@ -49,10 +49,12 @@ NOISY = 0.5  # share of the images that get noise; the others stay clean
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Largest change of each kind; 0 everywhere leaves images as they are."""
+    """Largest change of each kind; the defaults leave images as they are."""
 
     rotation: float = 0  # degrees either way
+    zoom_out: float = 0  # share by which every image shows more, its border repeated
     scale: float = 0  # share of the size
+    aspect: float = 1  # largest ratio of the two sides; of most images much less
     shift: float = 0  # share of the side, each axis
     shear: float = 0  # degrees either way
     light: float = 0  # contrast between (1 - light) and 1 / (1 - light) times; brightness by BRIGHTEST of it
@@ -101,9 +103,10 @@ class Augmentation:
         """(N, 2, 3) maps from output to input coordinates, where the image spans [-1, 1]."""
         angle = draws[:, Draw.ROTATION] * np.deg2rad(self.rotation)
         shear = torch.tan(draws[:, Draw.SHEAR] * np.deg2rad(self.shear))
-        # Aspect varies by a quarter of the scale's share: signs are seen at an angle, not squashed.
-        width = 1 + self.scale * (draws[:, Draw.SCALE] + 0.25 * draws[:, Draw.ASPECT])
-        height = 1 + self.scale * (draws[:, Draw.SCALE] - 0.25 * draws[:, Draw.ASPECT])
+        size = 1 + self.zoom_out + self.scale * draws[:, Draw.SCALE]
+        # The cube: most signs are seen from nearly in front, a few very much from the side.
+        narrower = self.aspect ** (draws[:, Draw.ASPECT] ** 3 / 2)
+        width, height = size * narrower, size / narrower
         x, y = 2 * self.shift * draws[:, Draw.SHIFT_X], 2 * self.shift * draws[:, Draw.SHIFT_Y]
         cosine, sine = torch.cos(angle), torch.sin(angle)
         rows = [

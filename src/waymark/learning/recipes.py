@@ -26,11 +26,11 @@ class Recipe:
 
 
 _RECIPES = {
-    "rendered": Recipe(epochs=8, flip=True, mirrored=_SIGNS),
-    "gtsrb": Recipe(epochs=16, flip=True, mirrored=_SIGNS),
-    "cifar10": Recipe(epochs=30, flip=True),
-    "asl": Recipe(epochs=20, flip=False),
-    "folder": Recipe(epochs=20, flip=False),
+    "rendered": Recipe(epochs=5, flip=True, mirrored=_SIGNS),
+    "gtsrb": Recipe(epochs=8, flip=True, mirrored=_SIGNS),
+    "cifar10": Recipe(epochs=15, flip=True),
+    "asl": Recipe(epochs=10, flip=False),
+    "folder": Recipe(epochs=10, flip=False),
 }
 
 

@@ -71,7 +71,9 @@ def _learn(
     data = PreparedData(train, val, params.batch_size, params.seed)
     augment = Augmentation(
         rotation=params.augment_rotation,
+        zoom_out=params.augment_zoom_out,
         scale=params.augment_scale,
+        aspect=params.augment_aspect,
         shift=params.augment_shift,
         shear=params.augment_shear,
         light=params.augment_light,
