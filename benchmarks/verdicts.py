@@ -60,8 +60,12 @@ SETTINGS: dict[str, Any] = {
     "width": 16,
     "epochs": 5,
     "ema_decay": 0.95,  # 0.99 would still remember the beginning of so short a training
+    "optimizer": "sgd",
+    "lr": 0.1,
     "augment_rotation": 5,
+    "augment_zoom_out": 0.0,
     "augment_scale": 0.1,
+    "augment_aspect": 1.0,
     "augment_shift": 0.05,
     "augment_shear": 3,
     "augment_light": 0.3,

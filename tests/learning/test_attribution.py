@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-import timm
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from waymark.errors import WaymarkError
 from waymark.learning import attribution
+from waymark.learning.network import build
 
 SIZE = 24
 PLACE = (slice(4, 12), slice(12, 20))  # rows, columns
@@ -64,15 +64,15 @@ def test_what_speaks_against_a_class_counts_as_nothing() -> None:
 @pytest.mark.parametrize("name", ["sign_resnet", "resnet18", "mobilenetv3_small_100"])
 def test_a_map_is_found_in_each_network_and_no_hook_stays(name: str) -> None:
     torch.manual_seed(0)
-    network = timm.create_model(name, num_classes=4)
+    built = build(name, num_classes=4, width=32)
     images = np.random.default_rng(0).normal(size=(2, 3, 40, 40)).astype(np.float32)
-    before = network.eval()(torch.from_numpy(images))
-    heat = attribution.heat_maps(network, images, np.array([0, 3]))
+    before = built.eval()(torch.from_numpy(images))
+    heat = attribution.heat_maps(built, images, np.array([0, 3]))
     assert heat.shape == (2, 40, 40)
     assert np.isfinite(heat).all()
     assert heat.max() > 0
-    assert torch.equal(network(torch.from_numpy(images)), before)
-    assert not any(module._forward_hooks for module in network.modules())
+    assert torch.equal(built(torch.from_numpy(images)), before)
+    assert not any(module._forward_hooks for module in built.modules())
 
 
 def test_a_network_without_a_map_is_refused() -> None:

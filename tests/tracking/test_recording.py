@@ -142,11 +142,7 @@ def test_files_of_a_run_are_a_folder_that_can_be_served_and_a_model_that_mlflow_
         "requirements.txt",
     ]
 
-    mlflow.set_tracking_uri(mlflow_server)
-    try:
-        loaded = mlflow.onnx.load_model(f"runs:/{run.info.run_id}/models")
-    finally:
-        mlflow.set_tracking_uri("")
+    loaded = mlflow.onnx.load_model(f"runs:/{run.info.run_id}/models")
     assert loaded.SerializeToString() == paths.ONNX.read_bytes()
 
 

@@ -23,11 +23,11 @@ _EPILOG = """\
 what -S takes, once for each key of params.yaml:
   -S 'width=16,24,32'           one of these
   -S 'label_smoothing=0..0.1'   any number in between, both ends included
-  -S 'lr=log(0.01..0.3)'        the same on a logarithmic scale
+  -S 'lr=log(0.003..0.1)'        the same on a logarithmic scale
   -S epochs=4                   this, in each trial
 
 examples:
-  waymark sweep signs -S 'lr=log(0.01..0.3)' -S 'width=16,24,32' --trials 20 -j 2
+  waymark sweep signs -S 'lr=log(0.003..0.1)' -S 'width=16,24,32' --trials 20 -j 2
   waymark sweep signs           goes on, after Ctrl-C, kill or a power cut, with the same values
   waymark sweep signs --trials 40
   waymark sweep signs --show
