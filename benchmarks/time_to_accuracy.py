@@ -3,8 +3,10 @@
 python benchmarks/time_to_accuracy.py --target 0.974 0.99 --epochs 8
 
 Trains with params.yaml's settings, but for the number of epochs, and keeps nothing. Processor seconds are those of all
-threads, from the call of `waymark.learning.training.fit` to the end of an epoch with its look at val. The averaged
+threads, from the call of `waymark.learning.training.fit_on` to the end of an epoch with its look at val. The averaged
 weights, which are the model, are what is judged. --test judges the last ones on test, too: never choose by that.
+--every 3 learns from every third image of each group (frame of a track): whether many like frames make an epoch worth
+more, as in the whole of a data set of which a part of the frames is at hand.
 """
 
 import argparse
@@ -27,6 +29,8 @@ import pandas as pd
 from waymark import contract, params, paths
 from waymark.errors import exit_with_sentence
 from waymark.learning import onnx_export, recipes
+from waymark.learning.data import Images
+from waymark.learning.folds import Selection
 from waymark.learning.machine import precision
 from waymark.params import Params
 
@@ -41,7 +45,7 @@ class Epoch:
     wall: float
 
 
-def learn(settings: Params, test: bool) -> tuple[list[Epoch], float | None]:
+def learn(settings: Params, train: Images, test: bool) -> tuple[list[Epoch], float | None]:
     """Train on the working folder's prepared data; accuracy on test, where that is asked for."""
     epochs: list[Epoch] = []
     processor, wall = time.process_time(), time.perf_counter()
@@ -51,13 +55,20 @@ def learn(settings: Params, test: bool) -> tuple[list[Epoch], float | None]:
         epochs.append(Epoch(int(row["epoch"]), row["val_accuracy"], *seconds))
 
     prepared = contract.read(paths.PREPARED_CONTRACT)
-    model, _ = training.fit(settings, prepared, told)
+    model, _ = training.fit_on(settings, prepared, train, Images(paths.images("val"), paths.rows("val")), told)
     if not test:
         return epochs, None
     predicted = onnx_export.logits(model, np.load(paths.images("test"), mmap_mode="r"), prepared).argmax(axis=1)
     rows = pd.read_parquet(paths.rows("test"), columns=["label", "part"])
     own = (rows["part"] == rows["part"].iloc[0]).to_numpy()  # a data set's own test, as in reports/metrics.json
     return epochs, float((predicted == rows["label"].to_numpy())[own].mean())
+
+
+def thinned(every: int) -> Images:
+    """Train's images, or of each group every so manyth."""
+    groups = pd.read_parquet(paths.rows("train"), columns=["group"])
+    whole = Selection([Images(paths.images("train"), paths.rows("train"))])
+    return whole.where((groups.groupby("group").cumcount() % every == 0).to_numpy())
 
 
 def report(epochs: list[Epoch], images: int, targets: list[float]) -> None:
@@ -82,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--target", type=float, nargs="+", default=[0.974, 0.99], help="accuracies on val, in [0, 1]")
     parser.add_argument("--epochs", type=int, help="of the whole schedule, in place of params.yaml's")
+    parser.add_argument("--every", type=int, default=1, help="learn from every so manyth image of each group only")
     parser.add_argument("--test", action="store_true", help="judge the last weights on test, too")
     parser.add_argument("--repository", type=Path, default=Path(), help="where params.yaml and data/prepared are")
     arguments = parser.parse_args()
@@ -89,8 +101,9 @@ def main() -> None:
     settings = params.load()
     if arguments.epochs:
         settings = settings.model_copy(update={"epochs": arguments.epochs})
-    epochs, on_test = learn(settings, arguments.test)
-    images = len(pd.read_parquet(paths.rows("train"), columns=["label"]))
+    train = thinned(arguments.every)
+    epochs, on_test = learn(settings, train, arguments.test)
+    images = len(train)
     size = f"{settings.image_size} × {settings.image_size}"
     print(
         f"{settings.dataset}: {images:,} training images of {size} px; {settings.network}, width {settings.width}, "

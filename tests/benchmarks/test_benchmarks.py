@@ -118,17 +118,19 @@ def test_a_step_is_held_against_the_plain_loop(benchmark: Benchmark) -> None:
 def test_time_to_an_accuracy_ends_with_the_epoch_that_reached_it(benchmark: Benchmark) -> None:
     half, chance = (0.5, 0.5, 0.5), np.random.default_rng(0)
     paths.PREPARED.mkdir(parents=True)
-    for split, count in (("train", 64), ("val", 16), ("test", 16)):
+    for split, count in (("train", 128), ("val", 16), ("test", 16)):
         labels = np.arange(count) % 2
         noise = chance.integers(0, 100, (count, 16, 16, 3)) + 150 * labels[:, None, None, None]
         np.save(paths.images(split), noise.astype(np.uint8))
-        pd.DataFrame({"label": labels, "part": ""}).to_parquet(paths.rows(split), index=False)
+        rows = pd.DataFrame({"label": labels, "part": "", "group": np.arange(count) // 4 * 2 + labels})
+        rows.to_parquet(paths.rows(split), index=False)
     Contract("folder", ("dark", "light"), 16, 0.0, half, half).write(paths.PREPARED_CONTRACT)
     small = {"dataset": "folder", "source": "files.zip", "image_size": 16, "width": 8, "batch_size": 8, "threads": 1}
     settings = yaml.safe_load((BENCHMARKS.parent / paths.PARAMS).read_text(encoding="utf-8")) | small
     paths.PARAMS.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
-    printed = benchmark("time_to_accuracy", "--target", "0.4", "1.01", "--epochs", "2", "--test")
+    printed = benchmark("time_to_accuracy", "--target", "0.4", "1.01", "--epochs", "2", "--every", "2", "--test")
+    assert printed.startswith("folder: 64 training images of 16 × 16 px; ")
     epochs = re.findall(r"^ +(\d)  +[\d.]+%  +([\d.]+) ", printed, re.MULTILINE)
     assert [number for number, _ in epochs] == ["1", "2"]
     first = re.search(r"^40\.0%: 1 epochs, (\d+) processor seconds; .* take about ([\d,]+)$", printed, re.MULTILINE)

@@ -146,7 +146,7 @@ def test_asl_is_judged_on_frames_far_from_those_learned_and_on_another_signer(gr
 
 def test_swapped_labels_of_two_classes_stop_the_graph_at_evaluate(graph: Graph, tmp_path: Path) -> None:  # D25
     source = class_folders(tmp_path, labels=(1, 0, 2))
-    done = graph(tmp_path / "work", "folder", source, epochs=12)
+    done = graph(tmp_path / "work", "folder", source, epochs=24)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: apple is taken for banana in ")
