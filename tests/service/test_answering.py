@@ -7,6 +7,7 @@ import threading
 import zipfile
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def test_no_more_batches_are_under_way_than_there_are_decoders(run: Callable[...
         for _ in range(DECODERS):
             await held.is_busy()
             held.release.release()
-        await outcomes(*asked[:DECODERS], asyncio.sleep(0))
+        for through in islice(asyncio.as_completed(asked), DECODERS):
+            await through
         assert sum(task.done() for task in asked) == DECODERS  # the first are through, not all half-way
         held.release.release(10_000)
         await asyncio.gather(*asked)
