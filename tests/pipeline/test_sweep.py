@@ -34,7 +34,7 @@ def repository(committed_copy: Path, run: Run) -> Path:
 def test_sweep_over_the_graph_survives_kill_and_its_best_is_applied(repository: Path, run: Run, tmp_path: Path) -> None:
     own_store = {"MLFLOW_TRACKING_URI": ""}
     work = repository / ".dvc/tmp/sweeps/signs"
-    command = ["waymark", "sweep", "signs", "-S", "lr=0.05,0.1", "-S", "epochs=40", "-j", "2"]
+    command = ["waymark", "sweep", "signs", "-S", "lr=0.05,0.1", "-S", "epochs=40", "-j", "2", "--no-prune"]
     environment = os.environ | own_store | {"HOME": str(tmp_path), "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     process = subprocess.Popen(command, cwd=repository, env=environment)

@@ -28,9 +28,9 @@ class Recipe:
 _RECIPES = {
     "rendered": Recipe(epochs=5, flip=True, mirrored=_SIGNS),
     "gtsrb": Recipe(epochs=8, flip=True, mirrored=_SIGNS),
-    "cifar10": Recipe(epochs=15, flip=True),
-    "asl": Recipe(epochs=10, flip=False),
-    "folder": Recipe(epochs=10, flip=False),
+    "cifar10": Recipe(epochs=30, flip=True),
+    "asl": Recipe(epochs=14, flip=False),
+    "folder": Recipe(epochs=14, flip=False),
 }
 
 
