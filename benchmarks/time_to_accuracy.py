@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from waymark import contract, params, paths
+from waymark.commands.arguments import whole
 from waymark.errors import exit_with_sentence
 from waymark.learning import onnx_export, recipes
 from waymark.learning.data import Images
@@ -93,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--target", type=float, nargs="+", default=[0.974, 0.99], help="accuracies on val, in [0, 1]")
     parser.add_argument("--epochs", type=int, help="of the whole schedule, in place of params.yaml's")
-    parser.add_argument("--every", type=int, default=1, help="learn from every so manyth image of each group only")
+    parser.add_argument("--every", type=whole(1), default=1, help="learn from every so manyth image of each group only")
     parser.add_argument("--test", action="store_true", help="judge the last weights on test, too")
     parser.add_argument("--repository", type=Path, default=Path(), help="where params.yaml and data/prepared are")
     arguments = parser.parse_args()

@@ -28,9 +28,16 @@ from waymark.learning.data import Images
 from waymark.params import Params
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {"width": 8, "epochs": 2, "batch_size": 16, "threads": 1, "seed": 5, "precision": "32-true"}
-# Muon squares its matrices in bf16, which turns a last bit into a thousandth: nothing for two processes to agree to.
-SMALL |= {"optimizer": "sgd", "lr": 0.1}
+SMALL = {
+    "width": 8,
+    "epochs": 2,
+    "batch_size": 16,
+    "optimizer": "sgd",  # Muon multiplies its matrices in bf16, which makes more of a last bit than two can agree to
+    "lr": 0.1,
+    "threads": 1,
+    "seed": 5,
+    "precision": "32-true",
+}
 
 forked = pytest.mark.skipif(torch.cuda.is_available(), reason="a process that has used CUDA cannot fork")
 

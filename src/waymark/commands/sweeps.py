@@ -23,7 +23,7 @@ _EPILOG = """\
 what -S takes, once for each key of params.yaml:
   -S 'width=16,24,32'           one of these
   -S 'label_smoothing=0..0.1'   any number in between, both ends included
-  -S 'lr=log(0.003..0.1)'        the same on a logarithmic scale
+  -S 'lr=log(0.003..0.1)'       the same on a logarithmic scale
   -S epochs=4                   this, in each trial
 
 examples:
